@@ -1,0 +1,3 @@
+"""The rules: pure functions over values. No clock, network, database, environment, randomness or
+logging.
+"""

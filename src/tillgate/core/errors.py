@@ -1,0 +1,128 @@
+"""The error tree. A stable machine code on each; never an HTTP status (`web/problems.py` owns
+those).
+
+```
+GatewayError(code)
+├── RequestError                the till asked something we cannot do; nothing was saved
+│   ├── InvalidAmount           not a positive integer of minor units in a known currency
+│   ├── InvalidCode             what was scanned is not a payment code
+│   ├── NoRoute                 a payment code, but nobody here can take it
+│   ├── KeyReused               the idempotency key belongs to another request
+│   ├── OrderTaken              the order already has a live or paid payment
+│   └── PaymentNotFound
+├── StoreError                  the store could not do it; the caller may try again
+│   ├── StaleVersion            somebody stepped first: reload
+│   ├── PaymentIdTaken          another payment holds this network id
+│   └── StoreInUse              another process serves from this file
+└── ConfigError                 at start only; lists every problem
+```
+
+What happens on the wire is not here: a call's fate is a value (`alipayplus/client.py`), because
+"unknown" is an outcome and never an exception (design, decision 3).
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """Root of everything this package raises on purpose.
+
+    Attributes:
+        code: stable and machine readable. Codes never change; messages may.
+    """
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class RequestError(GatewayError):
+    """The till asked for something that cannot be done. Nothing was saved and nothing was sent."""
+
+    code = "invalid_request"
+
+
+class InvalidAmount(RequestError):
+    """The amount is not a positive integer of minor units in a currency of ISO 4217."""
+
+    code = "invalid_amount"
+
+
+class InvalidCode(RequestError):
+    """What was scanned is not a payment code that this gateway knows."""
+
+    code = "code_not_recognised"
+
+
+class NoRoute(RequestError):
+    """It is a payment code, but this acquirer has no connection that takes it."""
+
+    code = "no_route"
+
+
+class KeyReused(RequestError):
+    """The idempotency key was used before with another request. `path` names the first
+    difference.
+    """
+
+    code = "idempotency_key_reused"
+
+
+class OrderTaken(RequestError):
+    """The merchant's order already has a payment that is open or paid.
+
+    Attributes:
+        payment_request_id: the payment that holds the order.
+    """
+
+    code = "order_already_has_a_payment"
+
+    def __init__(self, message: str, *, payment_request_id: str) -> None:
+        super().__init__(message, path="$.order.merchant_order_id")
+        self.payment_request_id = payment_request_id
+
+
+class PaymentNotFound(RequestError):
+    """No such payment, or not this caller's. The two are never told apart."""
+
+    code = "payment_not_found"
+
+
+class StoreError(GatewayError):
+    """The store could not do it now. What was not acknowledged may or may not be saved."""
+
+    code = "store_unavailable"
+
+
+class StaleVersion(StoreError):
+    """Somebody saved this payment first: load it again and step again."""
+
+    code = "stale_version"
+
+
+class PaymentIdTaken(StoreError):
+    """Another payment of this connector already holds the network's `paymentId`."""
+
+    code = "payment_id_taken"
+
+
+class StoreInUse(StoreError):
+    """Another process serves from this database file."""
+
+    code = "store_in_use"
+
+
+class ConfigError(GatewayError):
+    """The settings are wrong. Raised at start only, and lists every problem it found.
+
+    Attributes:
+        problems: one sentence each, never with a secret in it.
+    """
+
+    code = "invalid_configuration"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems

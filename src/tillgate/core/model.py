@@ -1,0 +1,324 @@
+"""What a payment is made of: its statuses, its fields, the facts it hears and the effects it asks
+for.
+
+Values only. The rules that turn one into the next stand in `core/payment.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from tillgate.core.money import Money
+from tillgate.core.results import Outcome
+
+PaymentRequestId = NewType("PaymentRequestId", str)
+"""Ours: made before the first send, unique for ever, the network's idempotency key."""
+PaymentId = NewType("PaymentId", str)
+"""The network's: comes with its answer."""
+
+
+class Status(StrEnum):
+    """What is true of the money. Who asked, why and how often stand elsewhere."""
+
+    PENDING = "PENDING"
+    """Money may have moved; nobody said yet."""
+    SUCCEEDED = "SUCCEEDED"
+    """Paid, as asked."""
+    FAILED = "FAILED"
+    """Not paid: the network said so, or nothing ever left."""
+    CANCELLING = "CANCELLING"
+    """Being closed; money may have moved and is on its way back."""
+    CANCELLED = "CANCELLED"
+    """Closed: the customer is not charged."""
+    UNRESOLVED = "UNRESOLVED"
+    """Nobody could say; a person has to."""
+
+
+WAITING = frozenset({Status.PENDING, Status.CANCELLING})
+RESTING = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+class Call(StrEnum):
+    """A conversation with the network."""
+
+    PAY = "pay"
+    INQUIRY = "inquiry"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the till asked for and where it was routed. Never changes.
+
+    Attributes:
+        code_masked: the payment code as `codes.mask` shows it; the code itself is in the sealed
+            body only.
+        connector: who takes it, such as `alipay_plus`.
+        rule: the routing rule that fired, of the table `table`.
+        placed_at: when the gateway accepted it, aware UTC.
+        expires_at: final expiry, the earlier of what was requested and `placed_at` + the network's
+            limit.
+    """
+
+    merchant_id: str
+    store_id: str
+    terminal_id: str
+    merchant_order_id: str
+    description: str | None
+    amount: Money
+    code_masked: str
+    connector: str
+    rule: str
+    table: str
+    placed_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the network tells of a payment beside its outcome. Any of it may be missing."""
+
+    payment_id: PaymentId | None = None
+    paid_at: datetime | None = None
+    wallet: str | None = None
+    customer_id: str | None = None
+    psp_id: str | None = None
+    acquirer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One payment, whole. Build it with `open_payment`; change it with `step`.
+
+    Attributes:
+        version: 1 at opening, one more with each save.
+        is_final: the till was told how it ended. Once true it stays true, also while money goes
+            back.
+        holds_order: no second payment for the same merchant order while this is true. Never true
+            again.
+        sends: pay calls counted, each before it left.
+        sends_never_left: those of them of which surely no byte left.
+        may_resend: whether the identical pay may be sent again after an unknown result.
+        inquiries: inquiries counted, the last one at expiry included.
+        has_asked_last: the inquiry that comes before the cancel is out.
+        cancels: cancel calls counted.
+        mismatches: successes reported with another amount, currency or somebody else's
+            `payment_id`.
+        cancelled_by: who asked for the cancel; None when the payment expired or had to be given
+            back.
+        refused_code: result code of a refusal that was put aside because an earlier send was
+            unanswered.
+        calling: the call whose outcome is awaited, or None.
+        next_action: what to do at `next_action_at` (aware UTC) if nothing comes before; both or
+            neither.
+        result_code: the network's last word about the payment, for people and for the till's next
+            step.
+        receipt: what came with it.
+        changed_at: when `status` last changed, aware UTC.
+    """
+
+    payment_request_id: PaymentRequestId
+    order: Order
+    status: Status
+    version: int
+    is_final: bool = False
+    holds_order: bool = True
+    sends: int = 0
+    sends_never_left: int = 0
+    may_resend: bool = True
+    inquiries: int = 0
+    has_asked_last: bool = False
+    cancels: int = 0
+    mismatches: int = 0
+    refused_code: str | None = None
+    cancelled_by: str | None = None
+    calling: Call | None = None
+    next_action: Call | None = None
+    next_action_at: datetime | None = None
+    result_code: str | None = None
+    result_message: str | None = None
+    receipt: Receipt = Receipt()
+    changed_at: datetime
+
+    def __post_init__(self) -> None:
+        assert (self.next_action is None) is (self.next_action_at is None)
+        assert self.status not in WAITING or self.next_action_at is not None
+        assert self.status not in RESTING or self.next_action_at is None
+        assert self.status not in RESTING or self.is_final
+        assert 0 <= self.sends_never_left <= self.sends
+
+    @property
+    def sends_open(self) -> int:
+        """Pay calls that may have reached the network."""
+        return self.sends - self.sends_never_left
+
+
+# Facts, in the past tense
+# -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the network says of this payment, in an answer whose signature holds.
+
+    Attributes:
+        amount: what was paid; None when the message has none.
+        is_cancelled: a successful CANCEL stands among the transactions of an inquiry's answer.
+        is_payment_id_taken: another payment already holds the receipt's `payment_id`.
+    """
+
+    outcome: Outcome
+    code: str
+    message: str | None = None
+    amount: Money | None = None
+    receipt: Receipt = Receipt()
+    is_cancelled: bool = False
+    is_payment_id_taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PayAnswered:
+    """The pay call was answered."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class PayUnanswered:
+    """A byte may have left and no usable answer came: time-out, broken connection, garbage, bad
+    signature.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayNeverLeft:
+    """No connection was usable, so surely no byte left."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayRefusedUnsigned:
+    """An unsigned answer says that our signature, key or access is wrong. It proves nothing."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryAnswered:
+    """The network answered about the payment."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryRefused:
+    """The inquiry itself was refused, or there is no such order (ORDER_NOT_EXIST). Signed."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class InquiryUnanswered:
+    """No usable answer came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """The network called us with a final result; its signature was checked."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody wants it closed."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswered:
+    """The cancel call was answered, signed."""
+
+    outcome: Outcome
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUnanswered:
+    """No usable answer came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerDue:
+    """`next_action_at` has come. Early ones are ignored."""
+
+
+Event = (
+    PayAnswered
+    | PayUnanswered
+    | PayNeverLeft
+    | PayRefusedUnsigned
+    | InquiryAnswered
+    | InquiryRefused
+    | InquiryUnanswered
+    | Notified
+    | CancelRequested
+    | CancelAnswered
+    | CancelUnanswered
+    | TimerDue
+)
+
+
+# Effects, in the imperative
+# ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SendPay:
+    """Send the stored pay request, byte for byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendInquiry:
+    """Ask the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancel:
+    """Ask the network to close it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellTill:
+    """Wake whoever waits for this payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A person should know. One sentence, no secrets."""
+
+    reason: str
+
+
+Effect = SendPay | SendInquiry | SendCancel | TellTill | Alert
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next payment and what to do once it is saved. Nothing to save when `payment` is the
+    one given.
+    """
+
+    payment: Payment
+    effects: tuple[Effect, ...] = ()

@@ -1,0 +1,98 @@
+"""When to send, ask and cancel: every number of a payment's minute, with its source.
+
+A policy belongs to a connector; these are Alipay+'s. All lengths are `timedelta`, so no unit is
+implied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta, timezone
+
+
+def _seconds(*values: int) -> tuple[timedelta, ...]:
+    return tuple(timedelta(seconds=value) for value in values)
+
+
+FIXED_INQUIRIES = _seconds(*[3] * 19)
+"""Every 3 s for 60 s, which with the last one at expiry makes 20. Source: Alipay+ auto-debit
+edition of "Inquire" (every 3 s for 60 s) inside the guide's 10 to 20 inquiries within 60
+seconds."""
+
+CHINA_STANDARD_TIME = timezone(timedelta(hours=8))
+"""UTC+8: the network's calendar, whatever the local zone (cancelPayment, "window")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The numbers `core.payment.step` obeys.
+
+    Attributes:
+        order_life: final expiry is at most this long after the order is placed. The guide: 1
+            minute.
+        pay_timeout: how long a pay call may run. Alipay+ "timeout" page: 8 s.
+        inquiry_timeout: 5 s, same page.
+        cancel_timeout: 8 s, same page.
+        outcome_grace: how much longer than its time-out a call's outcome may need to be saved;
+            after that it counts as lost. Ours.
+        pay_resends: waits before the identical pay is sent again after an unknown result; the last
+            one repeats. The guide says to retry and gives no pace; ours doubles inside the code's
+            minute.
+        inquiries: waits between inquiries; when they are used up, only the last one at expiry is
+            left.
+        cancel_repeats: waits between cancels; the last one repeats. Public ACQPs use 10 s; Antom 5
+            to 10 s.
+        cancel_refused_repeat: wait after a cancel that the network refused to judge. Ours.
+        never_sent_limit: how long a payment of which nothing ever left may keep trying. Design
+            section 3.
+        unknown_cancel_limit: how long after placing a cancel of an unknown order is repeated: 60 s
+            of life, 8 s of call, 5 s of clocks. Design section 3.
+        cancel_window_closes: the time of day on T+1, UTC+8, when the cancel window shuts. Alipay+:
+            00:15.
+        unresolved_limit: how long after placing such asking goes on. Design section 3: 7 days.
+        unresolved_inquiry: pace of asking about an UNRESOLVED payment. Design section 3: hourly.
+    """
+
+    order_life: timedelta = timedelta(seconds=60)
+    pay_timeout: timedelta = timedelta(seconds=8)
+    inquiry_timeout: timedelta = timedelta(seconds=5)
+    cancel_timeout: timedelta = timedelta(seconds=8)
+    outcome_grace: timedelta = timedelta(seconds=1)
+    pay_resends: tuple[timedelta, ...] = _seconds(1, 2, 4, 8)
+    inquiries: tuple[timedelta, ...] = FIXED_INQUIRIES
+    cancel_repeats: tuple[timedelta, ...] = _seconds(1, 2, 5, 10)
+    cancel_refused_repeat: timedelta = timedelta(seconds=60)
+    never_sent_limit: timedelta = timedelta(seconds=10)
+    unknown_cancel_limit: timedelta = timedelta(seconds=73)
+    cancel_window_closes: time = time(0, 15)
+    unresolved_inquiry: timedelta = timedelta(hours=1)
+    unresolved_limit: timedelta = timedelta(days=7)
+
+    def pay_wait(self, sent_count: int) -> timedelta:
+        """How long to wait before the next pay, after `sent_count` (1 or more) sends. Never
+        raises.
+        """
+        return self.pay_resends[min(sent_count, len(self.pay_resends)) - 1]
+
+    def inquiry_wait(self, asked_count: int) -> timedelta | None:
+        """How long to wait before the next inquiry, or None when only the last one is left.
+        Never raises.
+        """
+        return self.inquiries[asked_count] if asked_count < len(self.inquiries) else None
+
+    def cancel_wait(self, cancel_count: int) -> timedelta:
+        """How long to wait before the next cancel, after `cancel_count` (1 or more). Never
+        raises.
+        """
+        return self.cancel_repeats[min(cancel_count, len(self.cancel_repeats)) - 1]
+
+    def cancel_until(self, placed_at: datetime) -> datetime:
+        """When the cancel window of a payment placed then closes: 00:15 UTC+8 of the next day
+        there.
+        """
+        day = placed_at.astimezone(CHINA_STANDARD_TIME).date() + timedelta(days=1)
+        closes = datetime.combine(day, self.cancel_window_closes, CHINA_STANDARD_TIME)
+        return closes.astimezone(UTC)
+
+
+ALIPAY_PLUS = Policy()

@@ -1,0 +1,639 @@
+"""The life of a payment: what is true of the money, what may happen, and what to do about it.
+
+Theory of operation. `open_payment` makes a payment; `step` takes one fact about it and returns the
+next payment with the effects to perform. The caller saves first and performs after, and each
+effect's answer is the next fact. Nothing here waits: `next_action_at` says when to call back with
+`TimerDue`. A crash between saving and performing loses nothing, because a call whose outcome never
+comes is due again at `next_action_at`, and every call to the network is idempotent.
+
+Three rules hold everywhere. "Unknown" is an outcome, never a guess: only an explicit, signed answer
+ends a payment of which a byte may have left. A send is counted in the commit before it, so that a
+crash cannot turn "unanswered" into "never sent". The first final result wins; what contradicts it
+is an alert.
+
+`step` is total: no fact raises, whatever the status. Source of the table: design section 3; its
+rows are tested as literals in tests/core/test_payment.py. This module must never read a clock, log
+or call anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from tillgate.core.model import (
+    Alert,
+    Call,
+    CancelAnswered,
+    CancelRequested,
+    CancelUnanswered,
+    Effect,
+    Event,
+    InquiryAnswered,
+    InquiryRefused,
+    InquiryUnanswered,
+    Notified,
+    Order,
+    PayAnswered,
+    Payment,
+    PaymentRequestId,
+    PayNeverLeft,
+    PayRefusedUnsigned,
+    PayUnanswered,
+    Receipt,
+    Report,
+    SendCancel,
+    SendInquiry,
+    SendPay,
+    Status,
+    Step,
+    TellTill,
+    TimerDue,
+)
+from tillgate.core.pacing import Policy
+from tillgate.core.results import (
+    CANCEL_WINDOW_EXCEED,
+    MEANINGS,
+    ORDER_NOT_EXIST,
+    PAYMENT_IN_PROCESS,
+    REPEAT_REQ_INCONSISTENT,
+    Judges,
+    NextStep,
+    Outcome,
+    meaning_of,
+)
+
+
+def open_payment(payment_request_id: PaymentRequestId, order: Order, policy: Policy) -> Step:
+    """The first state: PENDING with its first send counted, to be saved before the pay leaves."""
+    payment = Payment(
+        payment_request_id=payment_request_id,
+        order=order,
+        status=Status.PENDING,
+        version=1,
+        sends=1,
+        calling=Call.PAY,
+        next_action=Call.PAY,
+        next_action_at=order.placed_at + policy.pay_timeout + policy.outcome_grace,
+        changed_at=order.placed_at,
+    )
+    return Step(payment, (SendPay(),))
+
+
+def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
+    """Apply one fact.
+
+    Args:
+        payment: the payment as last saved.
+        event: what happened.
+        now: aware UTC.
+        policy: the connector's numbers.
+
+    Returns:
+        The next payment, its `version` one higher when anything changed, and the effects. The very
+        same object and no effects when the fact adds nothing.
+
+    Never raises.
+    """
+    taken = _apply(payment, event, now, policy)
+    if taken.payment is payment and not taken.effects:
+        return taken
+    # An alert on an unchanged payment is saved too: the history is where people read it.
+    changed = replace(taken.payment, version=payment.version + 1)
+    return Step(changed, taken.effects)
+
+
+def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
+    match event:
+        case PayAnswered(report):
+            return _pay_answered(payment, report, now, policy)
+        case PayUnanswered():
+            return _pay_unanswered(payment, now, policy)
+        case PayNeverLeft():
+            return _pay_never_left(payment, now, policy)
+        case PayRefusedUnsigned(code):
+            return _pay_refused_unsigned(payment, code, now, policy)
+        case InquiryAnswered(report):
+            return _inquiry_answered(payment, report, now, policy)
+        case InquiryRefused(code):
+            return _inquiry_refused(payment, code, now, policy)
+        case InquiryUnanswered():
+            return _ask_later(_heard(payment, Call.INQUIRY), now, policy)
+        case Notified(report):
+            return _reported(payment, report, now, policy)
+        case CancelRequested(by):
+            return _cancel_requested(payment, by, now, policy)
+        case CancelAnswered(outcome, code):
+            return _cancel_answered(payment, outcome, code, now, policy)
+        case CancelUnanswered():
+            return _cancel_later(payment, now, policy)
+        case TimerDue():
+            return _timer_due(payment, now, policy)
+        case _:
+            assert_never(event)
+
+
+# The answer of a pay call
+# -----------------------------------------------------------------------------
+
+
+def _pay_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            heard = _heard(payment, Call.PAY)
+            match report.outcome:
+                case Outcome.SUCCESS:
+                    return _reported(heard, report, now, policy)
+                case Outcome.FAILURE:
+                    return _pay_failed(heard, report, now, policy)
+                case Outcome.UNKNOWN:
+                    noted = _noted(heard, report)
+                    if report.code == PAYMENT_IN_PROCESS:
+                        return _ask_later(noted, now, policy)
+                    return _pay_later(noted, now, policy)
+                case _:
+                    assert_never(report.outcome)
+        case Status.CANCELLING:
+            # The cancel waited for this answer (or the other driver's). A success is kept for the
+            # refund.
+            noted = _with_receipt(payment, report)
+            return _cancel_now(noted, now, policy) if payment.calling is Call.PAY else Step(noted)
+        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED | Status.UNRESOLVED:
+            return _reported(payment, report, now, policy)
+        case _:
+            assert_never(payment.status)
+
+
+def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    meaning = meaning_of(report.code, Outcome.FAILURE)
+    alerts = _alert_if(meaning.alert, f"pay was refused with {report.code}")
+    is_first_word = payment.sends_open <= 1
+    if report.code == REPEAT_REQ_INCONSISTENT:
+        # Something of ours stands at the network under this id, with other content: never send it
+        # again.
+        noted = replace(_noted(payment, report), may_resend=False)
+        return _and(_ask_now(noted, now, policy), *alerts)
+    if is_first_word and meaning.judges is not Judges.NOTHING:
+        return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
+    # An earlier send is unanswered: a resend may be refused for a code that the first one already
+    # used, and a refused message says nothing about it. The inquiry decides.
+    aside = replace(payment, refused_code=report.code)
+    if meaning.judges is Judges.MESSAGE:
+        aside = replace(payment, may_resend=False)
+    return _and(_ask_now(aside, now, policy), *alerts)
+
+
+def _pay_unanswered(payment: Payment, now: datetime, policy: Policy) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            return _pay_later(_heard(payment, Call.PAY), now, policy)
+        case Status.CANCELLING if payment.calling is Call.PAY:
+            return _cancel_now(payment, now, policy)
+        case _:
+            return Step(payment)
+
+
+def _pay_never_left(payment: Payment, now: datetime, policy: Policy) -> Step:
+    if payment.calling is not Call.PAY:
+        return Step(payment)
+    counted = replace(payment, sends_never_left=payment.sends_never_left + 1, calling=None)
+    match payment.status:
+        case Status.PENDING:
+            return _pay_later(counted, now, policy)
+        case Status.CANCELLING:
+            if counted.sends_open == 0:
+                return _finish(counted, Status.CANCELLED, now)
+            return _cancel_now(counted, now, policy)
+        case _:
+            return Step(payment)
+
+
+def _pay_refused_unsigned(payment: Payment, code: str, now: datetime, policy: Policy) -> Step:
+    alert = Alert(f"the network answered {code} without a signature: check keys and client id")
+    match payment.status:
+        case Status.PENDING:
+            heard = replace(_heard(payment, Call.PAY), may_resend=False, result_code=code)
+            return _and(_ask_later(heard, now, policy), alert)
+        case Status.CANCELLING if payment.calling is Call.PAY:
+            return _and(_cancel_now(payment, now, policy), alert)
+        case _:
+            return Step(payment)
+
+
+# The answer of an inquiry
+# -----------------------------------------------------------------------------
+
+
+def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    heard = _heard(payment, Call.INQUIRY)
+    match report.outcome:
+        case Outcome.SUCCESS | Outcome.FAILURE:
+            return _reported(heard, report, now, policy)
+        case Outcome.UNKNOWN:
+            noted = _noted(heard, report) if heard.status is Status.PENDING else heard
+            return _ask_later(noted, now, policy)
+        case _:
+            assert_never(report.outcome)
+
+
+def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy) -> Step:
+    heard = _heard(payment, Call.INQUIRY)
+    if code != ORDER_NOT_EXIST:
+        return _and(
+            _ask_later(heard, now, policy), Alert(f"the network refused an inquiry with {code}")
+        )
+    if heard.status is not Status.PENDING or heard.has_asked_last:
+        return _ask_later(heard, now, policy)
+    if heard.refused_code is not None:
+        # The resend was refused and the first send never became an order: close it, its reason
+        # stays.
+        return _cancel_now(heard, now, policy)
+    return _pay_later(heard, now, policy) if heard.may_resend else _ask_later(heard, now, policy)
+
+
+# What any source reports of the money
+# -----------------------------------------------------------------
+
+
+def _reported(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    match report.outcome:
+        case Outcome.SUCCESS:
+            return _reported_paid(payment, report, now, policy)
+        case Outcome.FAILURE:
+            return _reported_not_paid(payment, report, now)
+        case Outcome.UNKNOWN:
+            return Step(payment)
+        case _:
+            assert_never(report.outcome)
+
+
+def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            return _paid_while_pending(payment, report, now, policy)
+        case Status.SUCCEEDED:
+            mine, theirs = payment.receipt.payment_id, report.receipt.payment_id
+            if mine and theirs and mine != theirs:
+                return Step(payment, (Alert(f"a second success came with paymentId {theirs}"),))
+            return Step(payment)
+        case Status.CANCELLING:
+            # Only the cancel's answer ends it; the receipt is kept for a refund.
+            return Step(_with_receipt(payment, report))
+        case Status.FAILED | Status.CANCELLED:
+            # The till was told that nothing is charged, so the customer's money must go back.
+            noted = replace(
+                _with_receipt(payment, report), status=Status.CANCELLING, changed_at=now
+            )
+            told = payment.status.value
+            return _and(
+                _cancel_now(noted, now, policy),
+                Alert(f"paid at the network after it ended {told} here: giving the money back"),
+            )
+        case Status.UNRESOLVED:
+            noted = _with_receipt(payment, report)
+            if noted is payment:
+                return Step(payment)
+            return Step(noted, (Alert("an unresolved payment is paid at the network: refund it"),))
+        case _:
+            assert_never(payment.status)
+
+
+def _paid_while_pending(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    if report.is_cancelled:
+        return _and(
+            _cancel_now(payment, now, policy),
+            Alert("the network shows a cancel that we never sent"),
+        )
+    if report.amount is None:
+        # A success without an amount is never enough: the next answer has to name it.
+        return _ask_soon(payment, now, policy)
+    if report.amount != payment.order.amount or report.is_payment_id_taken:
+        what = (
+            f"paymentId {report.receipt.payment_id}, which another payment holds"
+            if report.is_payment_id_taken
+            else f"{report.amount} where {payment.order.amount} was asked for"
+        )
+        seen = replace(payment, mismatches=payment.mismatches + 1, may_resend=False)
+        alert = Alert(f"a success was reported with {what}")
+        if seen.mismatches > 1:
+            return _and(_cancel_now(seen, now, policy), alert)
+        return _and(_ask_soon(seen, now, policy), alert)
+    return _finish(_noted(payment, report), Status.SUCCEEDED, now)
+
+
+def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            alerts = _alert_if(
+                meaning_of(report.code, Outcome.FAILURE).alert, f"the payment failed: {report.code}"
+            )
+            return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
+        case Status.SUCCEEDED:
+            return Step(
+                payment, (Alert(f"a failure ({report.code}) was reported after a success"),)
+            )
+        case Status.UNRESOLVED:
+            return _finish(_noted(payment, report), Status.CANCELLED, now)
+        case Status.CANCELLING | Status.FAILED | Status.CANCELLED:
+            return Step(payment)
+        case _:
+            assert_never(payment.status)
+
+
+# Closing
+# ----------------------------------------------------------------------------------------------
+
+
+def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            asked = replace(payment, cancelled_by=by)
+            if payment.sends_open == 0:
+                return _finish(asked, Status.CANCELLED, now)
+            if payment.calling is Call.PAY:
+                # The cancel waits for the running pay call's answer or its time-out.
+                closing = replace(
+                    asked, status=Status.CANCELLING, next_action=Call.CANCEL, changed_at=now
+                )
+                return Step(closing, (TellTill(),))
+            return _cancel_now(asked, now, policy)
+        case Status.SUCCEEDED:
+            if now >= policy.cancel_until(payment.order.placed_at):
+                return Step(payment)
+            return _cancel_now(replace(payment, cancelled_by=by), now, policy)
+        case Status.CANCELLING | Status.CANCELLED | Status.FAILED | Status.UNRESOLVED:
+            return Step(payment)
+        case _:
+            assert_never(payment.status)
+
+
+def _cancel_answered(
+    payment: Payment, outcome: Outcome, code: str, now: datetime, policy: Policy
+) -> Step:
+    if payment.status is not Status.CANCELLING:
+        return Step(payment)
+    match outcome:
+        case Outcome.SUCCESS:
+            return _finish(payment, Status.CANCELLED, now)
+        case Outcome.UNKNOWN:
+            return _cancel_later(payment, now, policy)
+        case Outcome.FAILURE if code == ORDER_NOT_EXIST and payment.receipt.payment_id is None:
+            # A pay may still be on its way, so "no such order" counts only when none can be.
+            if now >= payment.order.placed_at + policy.unknown_cancel_limit:
+                return _finish(payment, Status.CANCELLED, now)
+            return _cancel_later(payment, now, policy)
+        case Outcome.FAILURE if code == CANCEL_WINDOW_EXCEED:
+            return _give_up(payment, "the cancel window is over at the network", now, policy)
+        case Outcome.FAILURE:
+            refused = _planned(payment, Call.CANCEL, now + policy.cancel_refused_repeat)
+            return Step(refused, (Alert(f"the network refused a cancel with {code}"),))
+        case _:
+            assert_never(outcome)
+
+
+def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
+    closing = replace(
+        payment,
+        status=Status.CANCELLING,
+        cancels=payment.cancels + 1,
+        calling=Call.CANCEL,
+        next_action=Call.CANCEL,
+        next_action_at=now + policy.cancel_timeout + policy.outcome_grace,
+        changed_at=now if payment.status is not Status.CANCELLING else payment.changed_at,
+    )
+    if payment.status is Status.CANCELLING:
+        return Step(closing, (SendCancel(),))
+    return Step(closing, (SendCancel(), TellTill()))
+
+
+def _cancel_later(payment: Payment, now: datetime, policy: Policy) -> Step:
+    if payment.status is not Status.CANCELLING:
+        return Step(payment)
+    if now >= policy.cancel_until(payment.order.placed_at):
+        return _give_up(
+            payment, "the cancel window is over and no cancel was answered", now, policy
+        )
+    return Step(_planned(payment, Call.CANCEL, now + policy.cancel_wait(payment.cancels)))
+
+
+def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
+    unresolved = replace(
+        payment,
+        status=Status.UNRESOLVED,
+        calling=None,
+        next_action=Call.INQUIRY,
+        next_action_at=now + policy.unresolved_inquiry,
+        changed_at=now,
+    )
+    return Step(unresolved, (TellTill(), Alert(f"unresolved: {why}")))
+
+
+# Time
+# -------------------------------------------------------------------------------------------------
+
+
+def _timer_due(payment: Payment, now: datetime, policy: Policy) -> Step:
+    if payment.next_action_at is None or now < payment.next_action_at:
+        return Step(payment)
+    match payment.status:
+        case Status.PENDING:
+            return _pending_due(payment, now, policy)
+        case Status.CANCELLING:
+            return _cancel_now(payment, now, policy)
+        case Status.UNRESOLVED:
+            return _ask_now(payment, now, policy)
+        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
+            return Step(payment)
+        case _:
+            assert_never(payment.status)
+
+
+def _pending_due(payment: Payment, now: datetime, policy: Policy) -> Step:
+    # A call that is still awaited now lost its outcome (a crash): whatever it was, it may have
+    # arrived.
+    placed_at, expires_at = payment.order.placed_at, payment.order.expires_at
+    if payment.sends_open == 0 and now >= min(placed_at + policy.never_sent_limit, expires_at):
+        return _finish(payment, Status.FAILED, now)
+    if now >= expires_at:
+        if payment.has_asked_last:
+            return _cancel_now(payment, now, policy)
+        return _ask_now(replace(payment, has_asked_last=True), now, policy)
+    if payment.next_action is Call.PAY and payment.may_resend:
+        return _pay_now(payment, now, policy)
+    return _ask_now(payment, now, policy)
+
+
+def _pay_now(payment: Payment, now: datetime, policy: Policy) -> Step:
+    sent = replace(
+        payment,
+        sends=payment.sends + 1,
+        calling=Call.PAY,
+        next_action=Call.PAY,
+        next_action_at=now + policy.pay_timeout + policy.outcome_grace,
+    )
+    return Step(sent, (SendPay(),))
+
+
+def _pay_later(payment: Payment, now: datetime, policy: Policy) -> Step:
+    """Send the identical pay again when its wait is over, while the code lives."""
+    if not payment.may_resend:
+        return _ask_later(payment, now, policy)
+    at = now + policy.pay_wait(max(payment.sends, 1))
+    if payment.sends_open == 0:
+        at = min(at, payment.order.placed_at + policy.never_sent_limit)
+    return _before_expiry(payment, Call.PAY, at, now, policy)
+
+
+def _ask_now(payment: Payment, now: datetime, policy: Policy) -> Step:
+    asked = replace(
+        payment,
+        inquiries=payment.inquiries + 1,
+        calling=Call.INQUIRY,
+        next_action=Call.INQUIRY,
+        next_action_at=now + policy.inquiry_timeout + policy.outcome_grace,
+    )
+    return Step(asked, (SendInquiry(),))
+
+
+def _ask_soon(payment: Payment, now: datetime, policy: Policy) -> Step:
+    """Ask at once when nothing was asked yet and no call runs; else at the usual pace, so no
+    storm.
+    """
+    if payment.calling or payment.inquiries:
+        return _ask_later(payment, now, policy)
+    return _ask_now(payment, now, policy)
+
+
+def _ask_later(payment: Payment, now: datetime, policy: Policy) -> Step:
+    match payment.status:
+        case Status.PENDING:
+            wait = policy.inquiry_wait(payment.inquiries)
+            at = payment.order.expires_at if wait is None else now + wait
+            return _before_expiry(payment, Call.INQUIRY, at, now, policy)
+        case Status.UNRESOLVED:
+            if now >= payment.order.placed_at + policy.unresolved_limit:
+                return Step(replace(payment, calling=None, next_action=None, next_action_at=None))
+            return Step(_planned(payment, Call.INQUIRY, now + policy.unresolved_inquiry))
+        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLING | Status.CANCELLED:
+            return Step(payment)
+        case _:
+            assert_never(payment.status)
+
+
+def _before_expiry(
+    payment: Payment, action: Call, at: datetime, now: datetime, policy: Policy
+) -> Step:
+    """Plan an action of a PENDING payment; nothing is planned beyond its expiry but the last
+    inquiry.
+    """
+    if payment.calling is not None:
+        # Another call runs: its outcome, or its being lost, plans the next one.
+        return Step(payment)
+    if payment.has_asked_last:
+        # The cancel follows the last inquiry with no gap.
+        return _cancel_now(payment, now, policy)
+    if at >= payment.order.expires_at:
+        action, at = Call.INQUIRY, payment.order.expires_at
+    return Step(_planned(payment, action, at))
+
+
+def _planned(payment: Payment, action: Call, at: datetime) -> Payment:
+    return replace(payment, calling=None, next_action=action, next_action_at=at)
+
+
+# Small parts
+# ------------------------------------------------------------------------------------------
+
+
+def _heard(payment: Payment, call: Call) -> Payment:
+    """The awaited call has its outcome. An outcome nobody awaits (another driver's) changes
+    nothing.
+    """
+    return replace(payment, calling=None) if payment.calling is call else payment
+
+
+def _noted(payment: Payment, report: Report) -> Payment:
+    return replace(
+        _with_receipt(payment, report), result_code=report.code, result_message=report.message
+    )
+
+
+def _with_receipt(payment: Payment, report: Report) -> Payment:
+    """Keep what the network tells: the newest word of each field, unless the id is somebody
+    else's.
+    """
+    if report.is_payment_id_taken:
+        return payment
+    old, new = payment.receipt, report.receipt
+    merged = Receipt(
+        payment_id=new.payment_id or old.payment_id,
+        paid_at=new.paid_at or old.paid_at,
+        wallet=new.wallet or old.wallet,
+        customer_id=new.customer_id or old.customer_id,
+        psp_id=new.psp_id or old.psp_id,
+        acquirer_id=new.acquirer_id or old.acquirer_id,
+    )
+    return payment if merged == old else replace(payment, receipt=merged)
+
+
+def _finish(payment: Payment, status: Status, now: datetime) -> Step:
+    done = replace(
+        payment,
+        status=status,
+        is_final=True,
+        holds_order=payment.holds_order and status is Status.SUCCEEDED,
+        calling=None,
+        next_action=None,
+        next_action_at=None,
+        changed_at=now,
+    )
+    return Step(done, (TellTill(),))
+
+
+def _and(taken: Step, *effects: Effect) -> Step:
+    return Step(taken.payment, (*taken.effects, *effects))
+
+
+def _alert_if(condition: bool, reason: str) -> tuple[Alert, ...]:
+    return (Alert(reason),) if condition else ()
+
+
+def next_step(payment: Payment) -> NextStep:
+    """The one table of what the till does, by status and result code."""
+    match payment.status:
+        case Status.PENDING:
+            known = MEANINGS.get(payment.result_code or "")
+            if known and (known.outcome is Outcome.UNKNOWN or known.judges is Judges.MESSAGE):
+                return known.next_step
+            is_plain = payment.result_code is None and payment.sends <= 1 and not payment.mismatches
+            return NextStep.WAIT if is_plain else NextStep.WAIT_DO_NOT_CHARGE_AGAIN
+        case Status.CANCELLING:
+            is_settled = payment.is_final and payment.cancelled_by is None
+            return NextStep.NONE if is_settled else NextStep.WAIT_DO_NOT_CHARGE_AGAIN
+        case Status.SUCCEEDED:
+            return NextStep.NONE
+        case Status.FAILED:
+            if payment.sends_open == 0:
+                return NextStep.TRY_AGAIN
+            return meaning_of(payment.result_code or "", Outcome.FAILURE).next_step
+        case Status.CANCELLED:
+            if payment.cancelled_by is not None:
+                return NextStep.NONE
+            if payment.refused_code is not None:
+                return meaning_of(payment.refused_code, Outcome.FAILURE).next_step
+            return NextStep.SHOW_NEW_CODE
+        case Status.UNRESOLVED:
+            return NextStep.CALL_SUPPORT
+        case _:
+            assert_never(payment.status)
+
+
+def expiry(placed_at: datetime, requested: timedelta | None, policy: Policy) -> datetime:
+    """Final expiry of an order: the earlier of what was requested and the network's own limit.
+
+    Source: the guide, table "paymentExpiryTime" (absent, exactly or more than one minute: one
+        minute).
+    """
+    life = policy.order_life if requested is None else min(requested, policy.order_life)
+    return placed_at + life

@@ -1,0 +1,139 @@
+"""Serving an ASGI application: the listening socket, the event loop, the line that says it is ready, the end.
+
+Shared by the gateway and the sandbox; knows nothing of either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+KEEP_ALIVE_S = 75
+"""Longer than any client keeps an idle connection (aiohttp 15 s, nginx 60 s), so that the client closes
+first and never sends a payment into a connection that is just being closed."""
+GRACE_S = 10
+"""How long a stop waits for answers that are still being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen. Port 0 lets the system pick a free one."""
+
+    host: str
+    port: int
+
+
+def listen(address: Address) -> socket.socket:
+    """Bind the socket first, so that the real port is known to whoever builds the application.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """`http://127.0.0.1:8080` of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """Tells the application about a stop at once, before uvicorn waits for open answers."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)
+
+
+def serve(
+    app: Starlette,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None] = lambda: None,
+    until_stdin_closes: bool = False,
+) -> int:
+    """Serve until SIGINT or SIGTERM (or, for a child of the demo, until its parent is gone).
+
+    Returns:
+        The exit status: 0 after a clean stop, 1 when the application could not start.
+    """
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config, on_stop)
+
+    async def run() -> None:
+        announcing = asyncio.create_task(_announce(server, on_ready))
+        if until_stdin_closes:
+            _stop_when_stdin_closes(server)
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            announcing.cancel()
+
+    # uvicorn raises the signal again after its clean stop; the stop is what was asked for.
+    with contextlib.suppress(KeyboardInterrupt):
+        _run_loop(run)
+    return 0 if server.started else 1
+
+
+async def _announce(server: uvicorn.Server, on_ready: Callable[[], None]) -> None:
+    while not server.started:
+        await asyncio.sleep(0.005)
+    on_ready()
+
+
+def _stop_when_stdin_closes(server: _Server) -> None:
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            loop.remove_reader(sys.stdin.fileno())
+            server.handle_exit(signal.SIGTERM, None)
+
+    loop.add_reader(sys.stdin.fileno(), readable)
+
+
+def _run_loop(run: Callable[[], object]) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        import uvloop
+
+        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
+    except ImportError:  # not CPython, or no wheel: asyncio's own loop does the same, slower
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(run())  # type: ignore[arg-type]
