@@ -1,4 +1,5 @@
-"""Serving an ASGI application: the listening socket, the event loop, the line that says it is ready, the end.
+"""Serving an ASGI application: the listening socket, the event loop, the line that says it is
+ready, the end.
 
 Shared by the gateway and the sandbox; knows nothing of either.
 """
@@ -11,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import FrameType
 
@@ -19,8 +20,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 KEEP_ALIVE_S = 75
-"""Longer than any client keeps an idle connection (aiohttp 15 s, nginx 60 s), so that the client closes
-first and never sends a payment into a connection that is just being closed."""
+"""Longer than any client keeps an idle connection (aiohttp 15 s, nginx 60 s), so that the client
+closes first and never sends a payment into a connection that is just being closed."""
 GRACE_S = 10
 """How long a stop waits for answers that are still being written."""
 
@@ -57,11 +58,21 @@ def url_of(listener: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
-    """Tells the application about a stop at once, before uvicorn waits for open answers."""
+    """Says when it listens, and tells the application of a stop before it waits for open
+    answers.
+    """
 
-    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._on_ready = on_ready
         self._on_stop = on_stop
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._on_stop()
@@ -93,27 +104,17 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
-    server = _Server(config, on_stop)
+    server = _Server(config, on_ready, on_stop)
 
     async def run() -> None:
-        announcing = asyncio.create_task(_announce(server, on_ready))
         if until_stdin_closes:
             _stop_when_stdin_closes(server)
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            announcing.cancel()
+        await server.serve(sockets=[listener])
 
     # uvicorn raises the signal again after its clean stop; the stop is what was asked for.
     with contextlib.suppress(KeyboardInterrupt):
         _run_loop(run)
     return 0 if server.started else 1
-
-
-async def _announce(server: uvicorn.Server, on_ready: Callable[[], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.005)
-    on_ready()
 
 
 def _stop_when_stdin_closes(server: _Server) -> None:
@@ -127,7 +128,7 @@ def _stop_when_stdin_closes(server: _Server) -> None:
     loop.add_reader(sys.stdin.fileno(), readable)
 
 
-def _run_loop(run: Callable[[], object]) -> None:
+def _run_loop(run: Callable[[], Coroutine[None, None, None]]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         import uvloop
@@ -136,4 +137,4 @@ def _run_loop(run: Callable[[], object]) -> None:
     except ImportError:  # not CPython, or no wheel: asyncio's own loop does the same, slower
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(run())  # type: ignore[arg-type]
+        runner.run(run())

@@ -1,0 +1,203 @@
+"""Calls to Alipay+: one pooled session, a time-out per API, and an exact word for what became of a
+call.
+
+A call never raises for what the network does. What comes back is one of five values, and only
+`Answered` is a word of the network: its signature was checked over the bytes that arrived. "Never
+sent" is said only where no connection was usable; everything else that goes wrong may have arrived
+(style 3.4: default to unknown).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+import aiohttp
+import msgspec
+
+from tillgate.alipayplus import messages
+from tillgate.alipayplus.messages import BadMessage, CancelResponse, InquiryResponse, PayResponse
+from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
+from tillgate.clock import Clock
+
+CONNECT_TIMEOUT_S = 2.0
+"""Wait for a connection, the wait for a free one in the pool included; the code lives one minute
+only.
+"""
+IDLE_CONNECTION_S = 15.0
+"""How long an unused connection is kept: below the idle limits of usual servers and balancers
+(60 s).
+"""
+CONNECTIONS_MAX = 256
+ANSWER_BYTES_MAX = 1 << 20
+"""Answers are about 1 KiB; a body without end must not fill the memory."""
+CLOCK_SKEW_MAX = timedelta(seconds=5)
+"""A pay answer says no `paymentRequestId`, so one that is older than its request is somebody
+else's.
+"""
+
+T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse)
+
+
+@dataclass(frozen=True, slots=True)
+class Api(Generic[T]):
+    """One API: its path, how its answer is read and how long it may take.
+
+    Time-outs: Alipay+ page "timeout": pay and cancelPayment 8 s, inquiryPayment 5 s.
+    """
+
+    path: str
+    answers: msgspec.json.Decoder[T]
+    timeout_s: float
+    must_be_fresh: bool = False
+
+
+PAY = Api(messages.PAY_PATH, messages.PAY_RESPONSES, 8.0, must_be_fresh=True)
+INQUIRY = Api(messages.INQUIRY_PATH, messages.INQUIRY_RESPONSES, 5.0)
+CANCEL = Api(messages.CANCEL_PATH, messages.CANCEL_RESPONSES, 8.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """A readable answer whose signature holds."""
+
+    message: T
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """It may have arrived: time-out, broken connection, or a status other than 200."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeverSent:
+    """No connection was usable, so no byte of the request left."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Signed, but no such message; or older than its request."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadlySigned:
+    """Nobody vouches for these bytes.
+
+    Attributes:
+        claimed_code: the resultCode in them, if one can be read. A hint for an operator, never a
+            fact: a network that rejects our signature cannot sign that answer.
+    """
+
+    reason: str
+    claimed_code: str | None = None
+
+
+CallResult = Answered[T] | NoAnswer | NeverSent | Unreadable | BadlySigned
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Who we are to the network and whom we believe."""
+
+    client_id: str
+    signing_key: SigningKey
+    network_keys: KeyRing
+
+
+class AlipayPlusClient:
+    """Signs, sends, checks and reads. Keeps no state of any payment."""
+
+    def __init__(self, base_url: str, credentials: Credentials, clock: Clock) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._credentials = credentials
+        self._clock = clock
+        self._session: aiohttp.ClientSession
+
+    async def start(self) -> None:
+        """Open the one session of this process: pooled connections, no cookies, no proxies."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=30
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # the signature covers the bytes that travel
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def call(self, api: Api[T], body: bytes) -> CallResult[T]:
+        """Send one request and say what became of it. Never raises, but for its own
+        cancellation.
+        """
+        sent_at = self._clock.now()
+        me = self._credentials
+        time = messages.format_time(sent_at)
+        headers = {
+            "Content-Type": "application/json; charset=UTF-8",
+            "Accept-Encoding": "identity",
+            "Client-Id": me.client_id,
+            "Request-Time": time,
+            "Signature": me.signing_key.sign(api.path, me.client_id, time, body),
+        }
+        timeout = aiohttp.ClientTimeout(total=api.timeout_s, connect=CONNECT_TIMEOUT_S)
+        try:
+            async with self._session.post(
+                self._base_url + api.path,
+                data=body,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                raw = await _read(response)
+                if response.status != 200:
+                    return NoAnswer(f"HTTP status {response.status}")
+                answer_headers = response.headers
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return NeverSent(f"no connection ({type(error).__name__})")
+        except TimeoutError:
+            return NoAnswer(f"no answer within {api.timeout_s:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return NoAnswer(f"the connection broke ({type(error).__name__})")
+        answer_time = answer_headers.get("Response-Time")
+        try:
+            me.network_keys.verify(
+                answer_headers.get("Signature"), api.path, me.client_id, answer_time, raw
+            )
+        except BadSignature as error:
+            return BadlySigned(str(error), _claimed_code(raw))
+        try:
+            message = messages.decode(api.answers, raw)
+            if (
+                api.must_be_fresh
+                and messages.parse_time(answer_time or "") < sent_at - CLOCK_SKEW_MAX
+            ):
+                return Unreadable("the answer is older than the request")
+        except BadMessage as error:
+            return Unreadable(str(error))
+        return Answered(message)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = await response.content.read(ANSWER_BYTES_MAX + 1)
+    while chunk := await response.content.read(ANSWER_BYTES_MAX + 1):
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ValueError("an answer without end")
+    return body
+
+
+def _claimed_code(raw: bytes) -> str | None:
+    try:
+        return messages.decode(messages.ACKNOWLEDGEMENTS, raw).result.result_code[:64]
+    except BadMessage:
+        return None

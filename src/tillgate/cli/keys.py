@@ -1,0 +1,164 @@
+"""`tillgate keys new`: fresh keys, and first settings that use them, so that `serve` and
+`sandbox` just start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tillgate.alipayplus.signing import SigningKey, new_private_key
+from tillgate.core.errors import ConfigError
+from tillgate.ids import new_secret, new_token
+from tillgate.merchants import hash_key
+
+CLIENT_ID = "SANDBOX_5Y0000000000"
+"""The form that Alipay+ gives to sandbox clients."""
+
+_SETTINGS = """\
+# Settings of `tillgate serve` and `tillgate sandbox`; all of them: docs/settings.md.
+# Paths start at this file.
+
+[gateway]
+listen = "{gateway}"
+store = "sqlite:tillgate.sqlite3"
+merchants_file = "merchants.toml"
+seal_key_file = "seal.key"
+
+[alipay_plus]
+base_url = "{network}"
+client_id = "{client_id}"
+private_key_file = "acquirer-private.pem"
+public_key_files = {{ 1 = "network-public.pem" }}
+
+[sandbox]
+listen = "{sandbox}"
+private_key_file = "network-private.pem"
+acquirers = {{ {client_id} = "acquirer-public.pem" }}
+"""
+
+_MERCHANTS = """\
+# Merchants, their stores and terminals; the guide's sample merchant to begin with.
+
+[[merchant]]
+id = "M00000000001"
+name = "cup Hu"
+mcc = "1405"
+region = "JP"
+city = "Tokyo"
+settlement_currency = "USD"
+
+[[merchant.store]]
+id = "S0000000001"
+name = "UGG-2"
+mcc = "1405"
+
+[[merchant.store.terminal]]
+id = "122222"
+
+# The key itself stands in till.toml only.
+[[merchant.key]]
+id = "{key_id}"
+hash = "{key_hash}"
+"""
+
+_TILL = """\
+# What a till needs: the gateway's address and an API key. For `tillgate pay`, `show` and `code`.
+gateway = "{gateway}"
+api_key = "{api_key}"
+sandbox = "{network}"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the two servers listen (`host:port`) and how they are reached (URLs)."""
+
+    gateway: str
+    sandbox: str
+
+    @property
+    def gateway_url(self) -> str:
+        """For tills."""
+        return f"http://{self.gateway}"
+
+    @property
+    def sandbox_url(self) -> str:
+        """For the gateway."""
+        return f"http://{self.sandbox}"
+
+
+def new(arguments: argparse.Namespace) -> int:
+    """Write the folder and say what is in it."""
+    folder = Path(arguments.dir)
+    addresses = Addresses(gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090")
+    write_folder(folder, addresses)
+    print(f"""\
+Wrote fresh test keys and first settings to {folder}. Start both sides, each in its terminal:
+
+  tillgate sandbox --settings {folder / "tillgate.toml"}
+  tillgate serve   --settings {folder / "tillgate.toml"}
+
+and pay:
+
+  export TILLGATE_TILL={folder / "till.toml"}
+  tillgate code | tillgate pay - --amount JPY:100 --order A-1001""")
+    return 0
+
+
+def write_folder(folder: Path, addresses: Addresses) -> None:
+    """Draw all keys and write them with settings and merchants.
+
+    Raises:
+        ConfigError: the folder cannot be written, or one of the files is there already.
+    """
+    acquirer, network = new_private_key(), new_private_key()
+    api_key = f"tg_test_{new_token()}"
+    fields = {"gateway": addresses.gateway, "sandbox": addresses.sandbox}
+    files = {
+        "acquirer-private.pem": acquirer,
+        "acquirer-public.pem": SigningKey.load(acquirer).public_pem(),
+        "network-private.pem": network,
+        "network-public.pem": SigningKey.load(network).public_pem(),
+        "seal.key": base64.b64encode(new_secret(32)) + b"\n",
+        "tillgate.toml": _SETTINGS.format(
+            **fields, network=addresses.sandbox_url, client_id=CLIENT_ID
+        ).encode(),
+        "merchants.toml": _MERCHANTS.format(
+            key_id=api_key[:12], key_hash=hash_key(api_key)
+        ).encode(),
+        "till.toml": till_file(addresses.gateway_url, addresses.sandbox_url, api_key),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError([f"{folder} cannot be made: {error.strerror}"]) from None
+    there = [name for name in files if (folder / name).exists()]
+    if there:
+        raise ConfigError(
+            [f"{folder / name} is there already; nothing was written" for name in there]
+        )
+    for name, content in files.items():
+        write_private(folder / name, content)
+
+
+def till_file(gateway_url: str, sandbox_url: str, api_key: str) -> bytes:
+    """The settings of a till."""
+    return _TILL.format(gateway=gateway_url, network=sandbox_url, api_key=api_key).encode()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None

@@ -1,0 +1,75 @@
+"""`tillgate serve` and `tillgate sandbox`: read the settings, bind, say the address, run until
+told to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from pathlib import Path
+
+from tillgate import logs
+from tillgate.clock import SystemClock
+from tillgate.config import load_gateway, load_sandbox, parse_address
+from tillgate.core.errors import ConfigError
+from tillgate.server import Address, listen, serve, url_of
+
+
+def serve_gateway(arguments: argparse.Namespace) -> int:
+    """Run the gateway until SIGINT or SIGTERM."""
+    if arguments.workers > 1:
+        raise ConfigError(
+            [
+                f"--workers {arguments.workers}: SQLite serves one process only. Several workers"
+                " need PostgreSQL, which this release does not have yet: use --workers 1."
+            ]
+        )
+    settings = load_gateway(os.environ, _settings_file(arguments))
+    logs.set_up(settings.log_level)
+    listener = _listen(arguments, settings.listen)
+    # Imported late: a wrong setting is told at once.
+    from tillgate.wiring import build_gateway
+
+    url = url_of(listener)
+    gateway = build_gateway(settings, url)
+    return serve(
+        gateway.app,
+        listener,
+        on_ready=lambda: print(f"tillgate gateway ready on {url}", flush=True),
+        on_stop=gateway.on_stop,
+        until_stdin_closes=arguments.until_stdin_closes,
+    )
+
+
+def serve_sandbox(arguments: argparse.Namespace) -> int:
+    """Run the sandbox until SIGINT or SIGTERM."""
+    settings = load_sandbox(os.environ, _settings_file(arguments))
+    logs.set_up()
+    listener = _listen(arguments, settings.listen)
+    from tillgate.sandbox.app import create_app
+
+    url = url_of(listener)
+    app = create_app(settings, SystemClock())
+    return serve(
+        app,
+        listener,
+        on_ready=lambda: print(f"tillgate sandbox ready on {url}", flush=True),
+        until_stdin_closes=arguments.until_stdin_closes,
+    )
+
+
+def _settings_file(arguments: argparse.Namespace) -> Path | None:
+    return Path(arguments.settings) if arguments.settings else None
+
+
+def _listen(arguments: argparse.Namespace, settings_address: Address) -> socket.socket:
+    address = parse_address(arguments.listen) if arguments.listen else settings_address
+    if address is None:
+        raise ConfigError(["--listen: must be HOST:PORT, such as 127.0.0.1:8080"])
+    try:
+        return listen(address)
+    except OSError as error:
+        raise ConfigError(
+            [f"cannot listen on {address.host}:{address.port}: {error.strerror or error}"]
+        ) from None

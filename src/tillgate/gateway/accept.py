@@ -1,0 +1,186 @@
+"""Accepts a payment from a till: identify the code, route it, save it, let it be followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from tillgate.clock import Clock
+from tillgate.connectors import Connector
+from tillgate.core.codes import mask
+from tillgate.core.errors import InvalidCode, KeyReused, NoRoute, OrderTaken, RequestError
+from tillgate.core.model import Order, Payment, PaymentRequestId
+from tillgate.core.money import Money
+from tillgate.core.payment import expiry, open_payment
+from tillgate.core.routing import Identified, Integrations, RoutingTable, identify
+from tillgate.gateway.follow import Follower
+from tillgate.gateway.history import opened_row
+from tillgate.gateway.sealing import Sealer
+from tillgate.merchants import Merchant, Store, Terminal
+from tillgate.store import KeyHeld, Opening, OrderHeld, Request
+from tillgate.store import Store as PaymentStore
+
+Place = TypeVar("Place", Store, Terminal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a till asks for, its form already checked. `repr` shows the code masked.
+
+    Attributes:
+        store_id: None when the merchant has one store only.
+        terminal_id: None when that store has one terminal only.
+        expires_in_s: 1 to 60, or None for the network's own limit.
+    """
+
+    code: str
+    merchant_order_id: str
+    description: str | None
+    amount: Money
+    store_id: str | None
+    terminal_id: str | None
+    expires_in_s: int | None
+
+    def __repr__(self) -> str:
+        return f"Asked({mask(self.code)}, {self.merchant_order_id!r}, {self.amount})"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The payment that answers the request, and whether this request opened it."""
+
+    payment: Payment
+    is_new: bool
+
+
+class Acceptance:
+    """The use case, with what it needs."""
+
+    def __init__(
+        self,
+        *,
+        store: PaymentStore,
+        follower: Follower,
+        connectors: Mapping[str, Connector],
+        table: RoutingTable,
+        integrations: Integrations,
+        sealer: Sealer,
+        clock: Clock,
+        draw_id: Callable[[datetime], str],
+    ) -> None:
+        self._store = store
+        self._follower = follower
+        self._connectors = connectors
+        self._table = table
+        self._integrations = integrations
+        self._sealer = sealer
+        self._clock = clock
+        self._draw_id = draw_id
+
+    def identify(self, code: str) -> Identified:
+        """What a scanned text is and where it would go."""
+        return identify(code, self._table, self._integrations)
+
+    async def accept(self, merchant: Merchant, idempotency_key: str, asked: Asked) -> Accepted:
+        """Open the payment, or find the one that the same request opened before.
+
+        Returns as soon as it is durable; nothing of the network is waited for.
+
+        Raises:
+            RequestError: the request cannot be served; nothing was saved or sent.
+            StoreError: the store is not available; nothing was sent.
+        """
+        store, terminal = _place(merchant, asked)
+        earlier = await self._store.load_request(merchant.id, idempotency_key)
+        if earlier is not None:
+            return self._replayed(earlier, asked, store, terminal)
+        identified = self.identify(asked.code)
+        connector = self._connector(identified)
+        now = self._clock.now()
+        order = Order(
+            merchant_id=merchant.id,
+            store_id=store.id,
+            terminal_id=terminal.id,
+            merchant_order_id=asked.merchant_order_id,
+            description=asked.description,
+            amount=asked.amount,
+            code_masked=identified.masked,
+            connector=connector.name,
+            rule=identified.rule or "",
+            table=identified.table,
+            placed_at=now,
+            expires_at=expiry(now, _life(asked.expires_in_s), connector.policy),
+        )
+        taken = open_payment(PaymentRequestId(self._draw_id(now)), order, connector.policy)
+        key = taken.payment.payment_request_id
+        body = connector.build_pay(key, order, merchant, store, asked.code)
+        opening = Opening(
+            payment=taken.payment,
+            pay_body=self._sealer.seal(body, key),
+            idempotency_key=idempotency_key,
+            code_fingerprint=self._sealer.fingerprint(asked.code),
+            expires_in_s=asked.expires_in_s,
+            history=opened_row(taken),
+        )
+        result = await self._follower.open(opening, body, taken)
+        if isinstance(result, KeyHeld):
+            return self._replayed(result.request, asked, store, terminal)
+        if isinstance(result, OrderHeld):
+            raise OrderTaken(
+                "This order already has a payment that is open or paid. Read that one instead of"
+                " charging again.",
+                payment_request_id=result.payment.payment_request_id,
+            )
+        return Accepted(taken.payment, is_new=True)
+
+    def _connector(self, identified: Identified) -> Connector:
+        if identified.kind is None:
+            raise InvalidCode(identified.reason, path="$.code")
+        connector = self._connectors.get(identified.route or "")
+        if connector is None:
+            raise NoRoute(identified.reason, path="$.code")
+        return connector
+
+    def _replayed(
+        self, earlier: Request, asked: Asked, store: Store, terminal: Terminal
+    ) -> Accepted:
+        order = earlier.payment.order
+        pairs = (
+            ("$.code", earlier.code_fingerprint, self._sealer.fingerprint(asked.code)),
+            ("$.order.merchant_order_id", order.merchant_order_id, asked.merchant_order_id),
+            ("$.order.description", order.description, asked.description),
+            ("$.order.amount.currency", order.amount.currency, asked.amount.currency),
+            ("$.order.amount.value", order.amount.value, asked.amount.value),
+            ("$.store_id", order.store_id, store.id),
+            ("$.terminal_id", order.terminal_id, terminal.id),
+            ("$.expires_in_s", earlier.expires_in_s, asked.expires_in_s),
+        )
+        for path, before, now in pairs:
+            if before != now:
+                raise KeyReused(
+                    "This Idempotency-Key belongs to another request; the first difference is"
+                    f" {path}. Use a new key for a new payment, and the same body for a retry.",
+                    path=path,
+                )
+        return Accepted(earlier.payment, is_new=False)
+
+
+def _place(merchant: Merchant, asked: Asked) -> tuple[Store, Terminal]:
+    store = _named(merchant.stores, asked.store_id, "$.store_id", "store")
+    return store, _named(store.terminals, asked.terminal_id, "$.terminal_id", "terminal")
+
+
+def _named(places: dict[str, Place], name: str | None, path: str, what: str) -> Place:
+    if name is None and len(places) == 1:
+        return next(iter(places.values()))
+    if name is None:
+        raise RequestError(f"There is more than one {what}: say which.", path=path)
+    if name not in places:
+        raise RequestError(f"This merchant has no {what} with that id.", path=path)
+    return places[name]
+
+
+def _life(expires_in_s: int | None) -> timedelta | None:
+    return None if expires_in_s is None else timedelta(seconds=expires_in_s)

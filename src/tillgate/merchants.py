@@ -1,0 +1,193 @@
+"""Who may sell where, and with which key: merchants, their stores, terminals and API keys.
+
+Read from a TOML file for now; a later release keeps them in the store behind the same `Directory`.
+Keys are held as SHA-256 hashes: they are 256 random bits, so a slow password hash would add
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tillgate.core.errors import ConfigError
+from tillgate.core.money import EXPONENTS
+
+KEY_PREFIXES = ("tg_test_", "tg_live_")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A till."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """A place with tills. `mcc` is the ISO 18245 merchant category code, four digits."""
+
+    id: str
+    name: str
+    mcc: str
+    terminals: dict[str, Terminal]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merchant:
+    """A legal party that sells. `region` is ISO 3166 alpha-2; the network decides fees by it."""
+
+    id: str
+    name: str
+    mcc: str
+    region: str
+    city: str | None
+    settlement_currency: str
+    stores: dict[str, Store]
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """All merchants, by id and by the hash of each of their keys, whose names are `key_ids`."""
+
+    merchants: dict[str, Merchant]
+    _by_key_hash: dict[str, Merchant] = field(repr=False)
+    key_ids: tuple[str, ...]
+
+    def by_key(self, key: str) -> Merchant | None:
+        """The merchant whose API key this is, or None.
+
+        Only the key's hash is compared, and an attacker cannot steer a hash byte by byte, so the
+        look-up gives no timing to learn from.
+        """
+        return self._by_key_hash.get(hash_key(key))
+
+
+def hash_key(key: str) -> str:
+    """`sha256:...` of an API key, the form that is kept."""
+    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+def read_directory(document: dict[str, Any], source: str) -> Directory:
+    """Build the directory from a parsed TOML document.
+
+    Raises:
+        ConfigError: lists every problem with its place in the document.
+    """
+    problems: list[str] = []
+    merchants: dict[str, Merchant] = {}
+    by_key_hash: dict[str, Merchant] = {}
+    key_ids: list[str] = []
+    for unknown in sorted(set(document) - {"merchant"}):
+        problems.append(f"{source}: {unknown}: unknown; merchants stand under [[merchant]]")
+    for index, table in enumerate(_tables(document, "merchant", source, problems)):
+        fields = _Fields(table, f"{source}: merchant[{index}]", problems)
+        merchant = _merchant(fields)
+        if merchant.id in merchants:
+            problems.append(f"{fields.place}.id: {merchant.id!r} is used twice")
+        merchants[merchant.id] = merchant
+        for key in fields.tables("key"):
+            key_ids.append(key.text("id", 64))
+            hashed = key.text("hash", 71)
+            if hashed and not _HASH.match(hashed):
+                problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
+            if hashed in by_key_hash:
+                problems.append(f"{key.place}.hash: the same key stands twice")
+            by_key_hash[hashed] = merchant
+            key.finish()
+        fields.finish()
+    if not merchants and not problems:
+        problems.append(f"{source}: no [[merchant]]")
+    if problems:
+        raise ConfigError(problems)
+    return Directory(merchants, by_key_hash, tuple(key_ids))
+
+
+def _merchant(fields: _Fields) -> Merchant:
+    # Lengths: Alipay+ data dictionary (referenceMerchantId 32, merchantName 256, MCC 4, city 32).
+    stores: dict[str, Store] = {}
+    for store_fields in fields.tables("store"):
+        store = _store(store_fields)
+        if store.id in stores:
+            fields.problems.append(f"{store_fields.place}.id: {store.id!r} is used twice")
+        stores[store.id] = store
+    if not stores:
+        fields.problems.append(f"{fields.place}.store: at least one [[merchant.store]] is needed")
+    region = fields.text("region", 2, r"[A-Z]{2}", "two capital letters of ISO 3166, such as JP")
+    currency = fields.text("settlement_currency", 3)
+    if currency and currency not in EXPONENTS:
+        fields.problems.append(f"{fields.place}.settlement_currency: not in ISO 4217")
+    return Merchant(
+        id=fields.text("id", 32),
+        name=fields.text("name", 256),
+        mcc=fields.text("mcc", 4, r"[0-9]{4}", "four digits of ISO 18245"),
+        region=region,
+        city=fields.text("city", 32) if "city" in fields.table else None,
+        settlement_currency=currency,
+        stores=stores,
+    )
+
+
+def _store(fields: _Fields) -> Store:
+    terminals: dict[str, Terminal] = {}
+    for terminal_fields in fields.tables("terminal"):
+        terminal = Terminal(terminal_fields.text("id", 64))
+        if terminal.id in terminals:
+            fields.problems.append(f"{terminal_fields.place}.id: {terminal.id!r} is used twice")
+        terminals[terminal.id] = terminal
+        terminal_fields.finish()
+    if not terminals:
+        fields.problems.append(f"{fields.place}.terminal: at least one is needed")
+    store = Store(
+        id=fields.text("id", 32),
+        name=fields.text("name", 256),
+        mcc=fields.text("mcc", 4, r"[0-9]{4}", "four digits of ISO 18245"),
+        terminals=terminals,
+    )
+    fields.finish()
+    return store
+
+
+class _Fields:
+    """Reads one TOML table, noting each problem with its place."""
+
+    def __init__(self, table: dict[str, Any], place: str, problems: list[str]) -> None:
+        self.table = table
+        self.place = place
+        self.problems = problems
+        self._known: set[str] = set()
+
+    def text(self, name: str, length_max: int, pattern: str = ".+", form: str = "text") -> str:
+        self._known.add(name)
+        value = self.table.get(name)
+        is_text = isinstance(value, str) and len(value) <= length_max
+        if not is_text or not re.fullmatch(pattern, value or ""):
+            what = "missing" if value is None else f"not {form}, 1 to {length_max} characters"
+            self.problems.append(f"{self.place}.{name}: {what}")
+            return ""
+        return str(value)
+
+    def tables(self, name: str) -> list[_Fields]:
+        self._known.add(name)
+        tables = _tables(self.table, name, self.place, self.problems)
+        return [
+            _Fields(table, f"{self.place}.{name}[{index}]", self.problems)
+            for index, table in enumerate(tables)
+        ]
+
+    def finish(self) -> None:
+        for unknown in sorted(set(self.table) - self._known):
+            self.problems.append(f"{self.place}.{unknown}: unknown")
+
+
+def _tables(
+    document: dict[str, Any], name: str, place: str, problems: list[str]
+) -> list[dict[str, Any]]:
+    tables = document.get(name, [])
+    if isinstance(tables, list) and all(isinstance(table, dict) for table in tables):
+        return tables
+    problems.append(f"{place}: {name}: write [[...{name}]] tables")
+    return []

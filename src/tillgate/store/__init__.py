@@ -1,0 +1,145 @@
+"""What is remembered: the `Store` protocol and the values that go in and out.
+
+One commit carries a payment's row and its history row, atomically. Every caller waits for its own
+durability; how commits are grouped is the engine's business. No rule about a payment lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tillgate.core.model import Payment, PaymentRequestId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One row of a payment's timeline.
+
+    Attributes:
+        version: the payment's version that this fact led to.
+        at: aware UTC.
+        kind: the fact, such as `pay_answered`.
+        status: the status after it.
+        detail: JSON, for people; holds no code, key or signature.
+    """
+
+    version: int
+    at: datetime
+    kind: str
+    status: str
+    detail: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A new payment with what is kept of the request that opened it.
+
+    Attributes:
+        payment: its first send is counted.
+        pay_body: the pay request, sealed.
+        idempotency_key: unique per merchant, for ever.
+        code_fingerprint: keyed hash of the scanned code, to compare a repeated request with.
+        expires_in_s: as requested, or None.
+    """
+
+    payment: Payment
+    pay_body: bytes
+    idempotency_key: str
+    code_fingerprint: bytes
+    expires_in_s: int | None
+    history: History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a repeated request is compared with, beside the payment itself."""
+
+    payment: Payment
+    code_fingerprint: bytes
+    expires_in_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The payment is durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHeld:
+    """The merchant used this idempotency key before; nothing was saved."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHeld:
+    """The merchant's order has a live or paid payment already; nothing was saved."""
+
+    payment: Payment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmatched:
+    """A notification, properly signed, of a payment that is not ours. Kept for a person to look
+    at.
+    """
+
+    received_at: datetime
+    payment_request_id: str
+    payment_id: str | None
+    outcome: str
+    code: str
+    amount: str | None
+
+
+class Store(Protocol):
+    """A durable store of payments. Every method may raise `StoreError` when it cannot do it now."""
+
+    async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
+        """Save a new payment, unless its key or its order is taken. Durable when it returns."""
+        ...
+
+    async def save(self, payment: Payment, history: History, *, keep_body: bool) -> None:
+        """Replace version `payment.version - 1` and add its history row. Durable when it returns.
+
+        Args:
+            payment: the next version.
+            history: how it came to be.
+            keep_body: whether the pay request may still be needed; otherwise it is erased.
+
+        Raises:
+            StaleVersion: somebody saved that version first.
+            PaymentIdTaken: another payment of this connector holds the receipt's `payment_id`.
+        """
+        ...
+
+    async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
+        """The payment as last saved."""
+        ...
+
+    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
+        """The payment that this merchant opened with this key."""
+        ...
+
+    async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
+        """The sealed pay request, or None once it was erased."""
+        ...
+
+    async def load_waiting(self) -> Sequence[Payment]:
+        """Every payment with a `next_action_at`, soonest first."""
+        ...
+
+    async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
+        """The timeline, oldest first; empty for an unknown payment."""
+        ...
+
+    async def keep_unmatched(self, notification: Unmatched) -> None:
+        """Keep a notification that fits no payment."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is being saved and let go of the database."""
+        ...

@@ -1,0 +1,67 @@
+"""Brings a database to the schema of this release. Alembic is imported only when there is
+something to do.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tillgate.core.errors import StoreError
+
+HEAD = "0001"
+"""The newest revision under `migrations/versions`; a test keeps the two together."""
+
+
+def revision_of(path: Path) -> str | None:
+    """The schema revision of a SQLite file, or None for a file that is new or empty.
+
+    Raises:
+        StoreError: the file is not a SQLite database.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            row = connection.execute(
+                "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+            ).fetchone()
+            if row is None:
+                return None
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{path} cannot be used as a database: {error}") from None
+    return str(row[0]) if row else None
+
+
+def upgrade(path: Path) -> None:
+    """Create or upgrade the tables. Does nothing when the file is at this release's revision.
+
+    Raises:
+        StoreError: the file belongs to a newer release, or is no database.
+    """
+    current = revision_of(path)
+    if current == HEAD:
+        return
+    if current is not None and current > HEAD:
+        raise StoreError(
+            f"{path} was written by a newer release (schema {current}, this one knows {HEAD}):"
+            " run that release, or restore the backup taken before its first start"
+        )
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = create_engine(f"sqlite:///{path}")
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, HEAD)
+            connection.commit()
+    except Exception as error:
+        raise StoreError(f"{path} could not be brought to schema {HEAD}: {error}") from error
+    finally:
+        engine.dispose()

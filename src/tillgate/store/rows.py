@@ -1,0 +1,190 @@
+"""A payment as a row and back. The one place that knows which field stands in which column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tillgate.core.model import (
+    Call,
+    Order,
+    Payment,
+    PaymentId,
+    PaymentRequestId,
+    Receipt,
+    Status,
+)
+from tillgate.core.money import Money
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Value = str | int | bytes | None
+
+ORDER_COLUMNS = (
+    "payment_request_id",
+    "merchant_id",
+    "store_id",
+    "terminal_id",
+    "merchant_order_id",
+    "description",
+    "currency",
+    "amount",
+    "code_masked",
+    "connector",
+    "rule",
+    "routing_table",
+    "placed_at",
+    "expires_at",
+)
+"""What never changes."""
+
+STATE_COLUMNS = (
+    "status",
+    "version",
+    "is_final",
+    "order_claim",
+    "sends",
+    "sends_never_left",
+    "may_resend",
+    "inquiries",
+    "has_asked_last",
+    "cancels",
+    "mismatches",
+    "cancelled_by",
+    "refused_code",
+    "calling",
+    "next_action",
+    "next_action_at",
+    "result_code",
+    "result_message",
+    "payment_id",
+    "paid_at",
+    "wallet",
+    "customer_id",
+    "psp_id",
+    "acquirer_id",
+    "changed_at",
+)
+"""What `step` changes."""
+
+PAYMENT_COLUMNS = ORDER_COLUMNS + STATE_COLUMNS
+
+
+def to_microseconds(at: datetime) -> int:
+    """An aware time as microseconds since 1970 in UTC, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_microseconds(value: int) -> datetime:
+    """The way back, aware UTC."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def _time(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def order_values(payment: Payment) -> tuple[Value, ...]:
+    """The values of `ORDER_COLUMNS`."""
+    order = payment.order
+    return (
+        payment.payment_request_id,
+        order.merchant_id,
+        order.store_id,
+        order.terminal_id,
+        order.merchant_order_id,
+        order.description,
+        order.amount.currency,
+        order.amount.value,
+        order.code_masked,
+        order.connector,
+        order.rule,
+        order.table,
+        to_microseconds(order.placed_at),
+        to_microseconds(order.expires_at),
+    )
+
+
+def state_values(payment: Payment) -> tuple[Value, ...]:
+    """The values of `STATE_COLUMNS`."""
+    receipt = payment.receipt
+    due, paid = payment.next_action_at, receipt.paid_at
+    return (
+        payment.status.value,
+        payment.version,
+        payment.is_final,
+        payment.order.merchant_order_id if payment.holds_order else None,
+        payment.sends,
+        payment.sends_never_left,
+        payment.may_resend,
+        payment.inquiries,
+        payment.has_asked_last,
+        payment.cancels,
+        payment.mismatches,
+        payment.cancelled_by,
+        payment.refused_code,
+        payment.calling.value if payment.calling else None,
+        payment.next_action.value if payment.next_action else None,
+        to_microseconds(due) if due else None,
+        payment.result_code,
+        payment.result_message,
+        receipt.payment_id,
+        to_microseconds(paid) if paid else None,
+        receipt.wallet,
+        receipt.customer_id,
+        receipt.psp_id,
+        receipt.acquirer_id,
+        to_microseconds(payment.changed_at),
+    )
+
+
+def to_payment(row: Mapping[str, Any]) -> Payment:
+    """Read a row with at least `PAYMENT_COLUMNS`."""
+    order = Order(
+        merchant_id=row["merchant_id"],
+        store_id=row["store_id"],
+        terminal_id=row["terminal_id"],
+        merchant_order_id=row["merchant_order_id"],
+        description=row["description"],
+        amount=Money(row["currency"], row["amount"]),
+        code_masked=row["code_masked"],
+        connector=row["connector"],
+        rule=row["rule"],
+        table=row["routing_table"],
+        placed_at=from_microseconds(row["placed_at"]),
+        expires_at=from_microseconds(row["expires_at"]),
+    )
+    receipt = Receipt(
+        payment_id=PaymentId(row["payment_id"]) if row["payment_id"] else None,
+        paid_at=_time(row["paid_at"]),
+        wallet=row["wallet"],
+        customer_id=row["customer_id"],
+        psp_id=row["psp_id"],
+        acquirer_id=row["acquirer_id"],
+    )
+    return Payment(
+        payment_request_id=PaymentRequestId(row["payment_request_id"]),
+        order=order,
+        status=Status(row["status"]),
+        version=row["version"],
+        is_final=bool(row["is_final"]),
+        holds_order=row["order_claim"] is not None,
+        sends=row["sends"],
+        sends_never_left=row["sends_never_left"],
+        may_resend=bool(row["may_resend"]),
+        inquiries=row["inquiries"],
+        has_asked_last=bool(row["has_asked_last"]),
+        cancels=row["cancels"],
+        mismatches=row["mismatches"],
+        cancelled_by=row["cancelled_by"],
+        refused_code=row["refused_code"],
+        calling=Call(row["calling"]) if row["calling"] else None,
+        next_action=Call(row["next_action"]) if row["next_action"] else None,
+        next_action_at=_time(row["next_action_at"]),
+        result_code=row["result_code"],
+        result_message=row["result_message"],
+        receipt=receipt,
+        changed_at=from_microseconds(row["changed_at"]),
+    )

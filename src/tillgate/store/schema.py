@@ -1,0 +1,115 @@
+"""The tables, for Alembic and for reports. The payment path uses the raw statements of its engine
+instead.
+
+Times are integers, microseconds since 1970 in UTC: the same in every engine, and compared without
+parsing.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+payment = Table(
+    "payment",
+    metadata,
+    Column("payment_request_id", Text, primary_key=True),
+    # What the till asked for; never changes.
+    Column("merchant_id", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("terminal_id", Text, nullable=False),
+    Column("merchant_order_id", Text, nullable=False),
+    Column("description", Text),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("code_masked", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("routing_table", Text, nullable=False),
+    Column("placed_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("code_fingerprint", LargeBinary, nullable=False),
+    Column("expires_in_s", Integer),
+    # Sealed; erased when no resend can be needed any more.
+    Column("pay_body", LargeBinary),
+    # What became of it.
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("is_final", Boolean, nullable=False),
+    # The merchant's order while this payment holds it, else null: "one live or paid payment per
+    # order" is its own column, because as an index on the status it would forbid to save a late
+    # success.
+    Column("order_claim", Text),
+    Column("sends", Integer, nullable=False),
+    Column("sends_never_left", Integer, nullable=False),
+    Column("may_resend", Boolean, nullable=False),
+    Column("inquiries", Integer, nullable=False),
+    Column("has_asked_last", Boolean, nullable=False),
+    Column("cancels", Integer, nullable=False),
+    Column("mismatches", Integer, nullable=False),
+    Column("cancelled_by", Text),
+    Column("refused_code", Text),
+    Column("calling", Text),
+    Column("next_action", Text),
+    Column("next_action_at", BigInteger),
+    Column("result_code", Text),
+    Column("result_message", Text),
+    Column("payment_id", Text),
+    Column("paid_at", BigInteger),
+    Column("wallet", Text),
+    Column("customer_id", Text),
+    Column("psp_id", Text),
+    Column("acquirer_id", Text),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("merchant_id", "idempotency_key"),
+    UniqueConstraint("merchant_id", "order_claim"),
+    UniqueConstraint("connector", "payment_id"),
+    sqlite_with_rowid=False,
+)
+
+# The queue: few rows have a next action, whatever the history holds.
+Index(
+    "ix_payment_next_action_at",
+    payment.c.next_action_at,
+    sqlite_where=payment.c.next_action_at.is_not(None),
+    postgresql_where=payment.c.next_action_at.is_not(None),
+)
+
+payment_event = Table(
+    "payment_event",
+    metadata,
+    Column("payment_request_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+unmatched_notification = Table(
+    "unmatched_notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Column("payment_request_id", Text, nullable=False),
+    Column("payment_id", Text),
+    Column("outcome", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("amount", Text),
+)

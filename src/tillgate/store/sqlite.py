@@ -1,0 +1,253 @@
+"""The embedded store: one SQLite file, one process, WAL, synchronous=FULL, grouped commits.
+
+Writes go through one thread; reads use a connection of their own in the event loop's thread, where
+a look-up by key takes about 30 microseconds and never waits for the writer. A lock file keeps a
+second process out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
+from tillgate.core.model import Payment, PaymentRequestId
+from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Request, Unmatched
+from tillgate.store.group_commit import GroupCommitWriter
+from tillgate.store.migrate import upgrade
+from tillgate.store.rows import (
+    ORDER_COLUMNS,
+    PAYMENT_COLUMNS,
+    STATE_COLUMNS,
+    from_microseconds,
+    order_values,
+    state_values,
+    to_microseconds,
+    to_payment,
+)
+
+_REQUEST_COLUMNS = ("idempotency_key", "code_fingerprint", "expires_in_s", "pay_body")
+_INSERTED = ORDER_COLUMNS + STATE_COLUMNS + _REQUEST_COLUMNS
+_SELECTED = ", ".join(PAYMENT_COLUMNS)
+
+INSERT_PAYMENT = (
+    f"INSERT INTO payment ({', '.join(_INSERTED)})"
+    f" VALUES ({', '.join('?' * len(_INSERTED))}) ON CONFLICT DO NOTHING"
+)
+UPDATE_PAYMENT = (
+    f"UPDATE payment SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)},"
+    " pay_body = CASE WHEN ? THEN pay_body END"
+    " WHERE payment_request_id = ? AND version = ?"
+)
+INSERT_EVENT = (
+    "INSERT INTO payment_event (payment_request_id, version, at, kind, status, detail)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+INSERT_UNMATCHED = (
+    "INSERT INTO unmatched_notification"
+    " (received_at, payment_request_id, payment_id, outcome, code, amount)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+SELECT_PAYMENT = f"SELECT {_SELECTED} FROM payment WHERE payment_request_id = ?"
+SELECT_BY_KEY = (
+    f"SELECT {_SELECTED}, code_fingerprint, expires_in_s FROM payment"
+    " WHERE merchant_id = ? AND idempotency_key = ?"
+)
+SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
+SELECT_WAITING = (
+    f"SELECT {_SELECTED} FROM payment WHERE next_action_at IS NOT NULL ORDER BY next_action_at"
+)
+SELECT_BODY = "SELECT pay_body FROM payment WHERE payment_request_id = ?"
+SELECT_HISTORY = (
+    "SELECT version, at, kind, status, detail FROM payment_event"
+    " WHERE payment_request_id = ? ORDER BY version"
+)
+
+
+class SqliteStore:
+    """See `Store`. Build it with `open_sqlite`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._path = path
+        self._lock = lock
+        self._reader = _connect(path)
+        self._reader.execute("PRAGMA query_only = ON")
+        self._writer = GroupCommitWriter(_connect(path))
+
+    async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
+        payment = opening.payment
+        values = (
+            *order_values(payment),
+            *state_values(payment),
+            opening.idempotency_key,
+            opening.code_fingerprint,
+            opening.expires_in_s,
+            opening.pay_body,
+        )
+        event = _event_values(payment.payment_request_id, opening.history)
+
+        def write(connection: sqlite3.Connection) -> Opened | KeyHeld | OrderHeld:
+            if connection.execute(INSERT_PAYMENT, values).rowcount:
+                connection.execute(INSERT_EVENT, event)
+                return Opened()
+            return _holder(connection, opening)
+
+        result: Opened | KeyHeld | OrderHeld = await self._writer.commit(write)
+        return result
+
+    async def save(self, payment: Payment, history: History, *, keep_body: bool) -> None:
+        key = payment.payment_request_id
+        values = (*state_values(payment), keep_body, key, payment.version - 1)
+        event = _event_values(key, history)
+
+        def write(connection: sqlite3.Connection) -> None:
+            try:
+                is_saved = connection.execute(UPDATE_PAYMENT, values).rowcount
+            except sqlite3.IntegrityError as error:
+                if "payment.payment_id" not in str(error):
+                    raise
+                raise PaymentIdTaken("another payment holds this paymentId") from None
+            if not is_saved:
+                raise StaleVersion(f"version {payment.version - 1} was replaced already")
+            connection.execute(INSERT_EVENT, event)
+
+        await self._writer.commit(write)
+
+    async def keep_unmatched(self, notification: Unmatched) -> None:
+        values = (
+            to_microseconds(notification.received_at),
+            notification.payment_request_id,
+            notification.payment_id,
+            notification.outcome,
+            notification.code,
+            notification.amount,
+        )
+        await self._writer.commit(lambda connection: connection.execute(INSERT_UNMATCHED, values))
+
+    async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
+        row = self._one(SELECT_PAYMENT, payment_request_id)
+        return to_payment(row) if row else None
+
+    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
+        row = self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
+        return _to_request(row) if row else None
+
+    async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
+        row = self._one(SELECT_BODY, payment_request_id)
+        return row["pay_body"] if row else None
+
+    async def load_waiting(self) -> Sequence[Payment]:
+        return [to_payment(row) for row in self._all(SELECT_WAITING)]
+
+    async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
+        return [
+            History(
+                version=row["version"],
+                at=from_microseconds(row["at"]),
+                kind=row["kind"],
+                status=row["status"],
+                detail=row["detail"],
+            )
+            for row in self._all(SELECT_HISTORY, payment_request_id)
+        ]
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._reader.close()
+        os.close(self._lock)
+
+    def _one(self, statement: str, *values: str) -> Any:
+        return next(iter(self._all(statement, *values)), None)
+
+    def _all(self, statement: str, *values: str) -> list[Any]:
+        try:
+            return self._reader.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"the database could not be read: {error}") from None
+
+
+def open_sqlite(path: Path) -> SqliteStore:
+    """Lock the file, bring its schema up to date and start the writer.
+
+    Raises:
+        StoreInUse: another process serves from this file.
+        StoreError: the file cannot be created, is no database, or belongs to a newer release.
+    """
+    lock = _take_lock(path)
+    try:
+        upgrade(path)
+        return SqliteStore(path, lock)
+    except sqlite3.Error as error:
+        os.close(lock)
+        raise StoreError(f"{path} cannot be used as a database: {error}") from None
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _take_lock(path: Path) -> int:
+    """The lock is on a file beside the database (SQLite closes its own file at will) and dies
+    with us.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock_path} cannot be written: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise StoreInUse(
+            f"{path} is in use by another tillgate process (pid {owner}). Stop that one, or give"
+            " this one its own file; several gateways share one PostgreSQL database instead."
+        ) from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a power cut loses nothing that was answered
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+def _event_values(payment_request_id: str, history: History) -> tuple[Any, ...]:
+    return (
+        payment_request_id,
+        history.version,
+        to_microseconds(history.at),
+        history.kind,
+        history.status,
+        history.detail,
+    )
+
+
+def _holder(connection: sqlite3.Connection, opening: Opening) -> KeyHeld | OrderHeld:
+    order = opening.payment.order
+    values = (order.merchant_id, opening.idempotency_key)
+    row = connection.execute(SELECT_BY_KEY, values).fetchone()
+    if row is not None:
+        return KeyHeld(_to_request(row))
+    values = (order.merchant_id, order.merchant_order_id)
+    row = connection.execute(SELECT_BY_ORDER, values).fetchone()
+    if row is None:
+        raise StoreError("the payment could not be inserted and nothing holds its key or order")
+    return OrderHeld(to_payment(row))
+
+
+def _to_request(row: Any) -> Request:
+    return Request(
+        payment=to_payment(row),
+        code_fingerprint=row["code_fingerprint"],
+        expires_in_s=row["expires_in_s"],
+    )

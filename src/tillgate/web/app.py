@@ -1,0 +1,63 @@
+"""The ASGI application: all routes, and how every error becomes an answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from tillgate.core.errors import GatewayError, OrderTaken, StoreError
+from tillgate.web.problems import Problem, problem
+
+log = logging.getLogger(__name__)
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+async def healthz(request: Request) -> Response:
+    """This process answers. Says nothing of the store or the network."""
+    return Response(b'{"status":"ok"}', media_type="application/json")
+
+
+def create_app(routes: list[Route], lifespan: Lifespan) -> Starlette:
+    """The application around the given routes."""
+    all_routes: list[BaseRoute] = [Route("/healthz", healthz, methods=["GET"]), *routes]
+    return Starlette(
+        routes=all_routes,
+        lifespan=lifespan,
+        exception_handlers={
+            GatewayError: _gateway_error,
+            HTTPException: _http_error,
+            Exception: _fault,
+        },
+    )
+
+
+async def _gateway_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, GatewayError)
+    if isinstance(error, StoreError):
+        log.error("%s %s: %s", request.method, request.url.path, error)
+    if isinstance(error, OrderTaken):
+        return problem(error, payment_id=error.payment_request_id)
+    return problem(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        answer = problem(Problem("method_not_allowed", "This address takes another method."))
+        answer.headers.update(error.headers or {})
+        return answer
+    return problem(Problem("not_found", "There is nothing at this address."))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    # Starlette logs nothing itself, and re-raises to the server after this answer.
+    log.error("a fault in %s %s", request.method, request.url.path, exc_info=error)
+    return problem(GatewayError("internal error"))

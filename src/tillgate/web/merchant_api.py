@@ -1,0 +1,250 @@
+"""The merchant's API: payments, for tills. JSON in, JSON out, errors as problems (see
+`problems.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tillgate.core.errors import InvalidAmount, PaymentNotFound
+from tillgate.core.model import Payment, PaymentRequestId
+from tillgate.core.money import Money
+from tillgate.core.payment import next_step
+from tillgate.gateway.accept import Acceptance, Asked
+from tillgate.gateway.follow import Follower
+from tillgate.merchants import Directory, Merchant
+from tillgate.store import Store
+from tillgate.web.bodies import parse, read_body
+from tillgate.web.problems import Problem
+
+WAIT_MAX_S = 120
+"""Longest `Prefer: wait`: a payment is final 90 s after it was placed when the network answers."""
+KEY_LENGTH_MAX = 255
+"""Stripe's limit, which till makers know."""
+
+_WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,5})"?\s*(?:$|[,;])', re.IGNORECASE)
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+class AmountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Integer minor units: `{"currency": "JPY", "value": 100}` is 100 yen."""
+
+    currency: str
+    value: int
+
+
+class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The merchant's order. Lengths: Alipay+ data dictionary (referenceOrderId 64, description
+    256).
+    """
+
+    merchant_order_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    amount: AmountBody
+    description: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+
+class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/payments`."""
+
+    code: str
+    order: OrderBody
+    store_id: str | None = None
+    terminal_id: str | None = None
+    expires_in_s: Annotated[int, msgspec.Meta(ge=1, le=60)] | None = None
+
+
+class ResultResource(msgspec.Struct, frozen=True):
+    """The network's last word, for people and for support."""
+
+    code: str
+    message: str | None
+
+
+class PaymentResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as a till sees it. Times are ISO 8601 in UTC."""
+
+    id: str
+    status: str
+    final: bool
+    next_step: str
+    merchant_order_id: str
+    description: str | None
+    amount: AmountBody
+    store_id: str
+    terminal_id: str
+    code: str
+    route: str
+    rule: str
+    wallet: str | None
+    payment_id: str | None
+    result: ResultResource | None
+    created_at: str
+    expires_at: str
+    paid_at: str | None
+    changed_at: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class MerchantApi:
+    """The routes, with what they need."""
+
+    def __init__(
+        self, directory: Directory, acceptance: Acceptance, follower: Follower, store: Store
+    ) -> None:
+        self._directory = directory
+        self._acceptance = acceptance
+        self._follower = follower
+        self._store = store
+
+    def routes(self) -> list[Route]:
+        """What to mount."""
+        return [
+            Route("/v1/payments", self.create, methods=["POST"]),
+            Route("/v1/payments/{id}", self.read, methods=["GET"]),
+            Route("/v1/payments/{id}/events", self.events, methods=["GET"]),
+        ]
+
+    async def create(self, request: Request) -> Response:
+        """Open a payment, or find the one that the same request opened before."""
+        merchant = self._merchant(request)
+        key = _idempotency_key(request)
+        asked = _asked(parse(await read_body(request), PaymentBody))
+        accepted = await self._acceptance.accept(merchant, key, asked)
+        payment, wait_s = accepted.payment, _wait_s(request)
+        if wait_s and not payment.is_final:
+            payment = await self._follower.wait(payment, wait_s)
+        status = 202 if not payment.is_final else 201 if accepted.is_new else 200
+        return _answer(payment, status, wait_s)
+
+    async def read(self, request: Request) -> Response:
+        """The payment as it is now, or once it is final with `Prefer: wait`."""
+        payment, wait_s = await self._payment(request), _wait_s(request)
+        if wait_s and not payment.is_final:
+            payment = await self._follower.wait(payment, wait_s)
+        return _answer(payment, 200, wait_s)
+
+    async def events(self, request: Request) -> Response:
+        """The payment's timeline, oldest first."""
+        payment = await self._payment(request)
+        rows = await self._store.load_history(payment.payment_request_id)
+        events = [
+            {
+                "version": row.version,
+                "at": _iso(row.at),
+                "kind": row.kind,
+                "status": row.status,
+                "detail": msgspec.Raw(row.detail),
+            }
+            for row in rows
+        ]
+        return Response(_encoder.encode({"events": events}), media_type="application/json")
+
+    def _merchant(self, request: Request) -> Merchant:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        merchant = self._directory.by_key(key.strip()) if scheme.lower() == "bearer" else None
+        if merchant is None:
+            raise Problem(
+                "unauthorized",
+                "Send `Authorization: Bearer` with one of the merchant's API keys.",
+                path="Authorization",
+            )
+        return merchant
+
+    async def _payment(self, request: Request) -> Payment:
+        merchant = self._merchant(request)
+        payment = await self._follower.current(PaymentRequestId(request.path_params["id"]))
+        if payment is None or payment.order.merchant_id != merchant.id:
+            raise PaymentNotFound("There is no such payment.")
+        return payment
+
+
+def _idempotency_key(request: Request) -> str:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys or not keys[0]:
+        raise Problem(
+            "idempotency_key_missing",
+            "Send an Idempotency-Key, new for each payment and the same for each retry of it.",
+            path="Idempotency-Key",
+        )
+    if len(keys) > 1 or not _KEY.match(keys[0]):
+        raise Problem(
+            "idempotency_key_invalid",
+            f"An Idempotency-Key is one header of 1 to {KEY_LENGTH_MAX} visible ASCII characters.",
+            path="Idempotency-Key",
+        )
+    return keys[0]
+
+
+def _wait_s(request: Request) -> int:
+    """`Prefer: wait=N` (RFC 7240) in seconds, 0 without; a preference that cannot be read is
+    ignored.
+    """
+    found = _WAIT.search(",".join(request.headers.getlist("prefer")))
+    return min(int(found.group(1)), WAIT_MAX_S) if found else 0
+
+
+def _asked(body: PaymentBody) -> Asked:
+    amount = body.order.amount
+    try:
+        money = Money(amount.currency, amount.value)
+    except InvalidAmount as error:
+        raise InvalidAmount(str(error), path=f"$.order.amount.{error.path}") from None
+    return Asked(
+        code=body.code,
+        merchant_order_id=body.order.merchant_order_id,
+        description=body.order.description,
+        amount=money,
+        store_id=body.store_id,
+        terminal_id=body.terminal_id,
+        expires_in_s=body.expires_in_s,
+    )
+
+
+def resource(payment: Payment) -> PaymentResource:
+    """The payment as tills see it."""
+    order, receipt = payment.order, payment.receipt
+    code = payment.result_code
+    return PaymentResource(
+        id=payment.payment_request_id,
+        status=payment.status.value,
+        final=payment.is_final,
+        next_step=next_step(payment).value,
+        merchant_order_id=order.merchant_order_id,
+        description=order.description,
+        amount=AmountBody(order.amount.currency, order.amount.value),
+        store_id=order.store_id,
+        terminal_id=order.terminal_id,
+        code=order.code_masked,
+        route=order.connector,
+        rule=order.rule,
+        wallet=receipt.wallet,
+        payment_id=receipt.payment_id,
+        result=ResultResource(code, payment.result_message) if code else None,
+        created_at=_iso(order.placed_at),
+        expires_at=_iso(order.expires_at),
+        paid_at=_iso(receipt.paid_at) if receipt.paid_at else None,
+        changed_at=_iso(payment.changed_at),
+    )
+
+
+def _answer(payment: Payment, status: int, wait_s: int) -> Response:
+    headers = {
+        "Location": f"/v1/payments/{payment.payment_request_id}",
+        "Cache-Control": "no-store",
+    }
+    if wait_s:
+        headers["Preference-Applied"] = f"wait={wait_s}"
+    return Response(_encoder.encode(resource(payment)), status, headers, "application/json")
+
+
+def _iso(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,87 @@
+"""Puts the parts of a gateway together. Plain constructor calls, in one place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+
+from tillgate.alipayplus.client import AlipayPlusClient, Credentials
+from tillgate.clock import SystemClock
+from tillgate.config import GatewaySettings
+from tillgate.connectors import Connector
+from tillgate.connectors.alipay_plus import AlipayPlus
+from tillgate.core.routing import GUIDE, Integrations
+from tillgate.gateway.accept import Acceptance
+from tillgate.gateway.follow import Follower
+from tillgate.gateway.notify import Notifications
+from tillgate.gateway.sealing import Sealer
+from tillgate.ids import new_id, new_secret
+from tillgate.store.sqlite import open_sqlite
+from tillgate.web import notify_api
+from tillgate.web.app import create_app
+from tillgate.web.merchant_api import MerchantApi
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The application, and what to call as soon as a stop has begun."""
+
+    app: Starlette
+    on_stop: Callable[[], None]
+
+
+def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
+    """Everything `serve` runs.
+
+    Raises:
+        StoreError: the store cannot be opened, or another process serves from it.
+    """
+    clock = SystemClock()
+    network = settings.alipay_plus
+    credentials = Credentials(
+        client_id=network.client_id,
+        signing_key=network.signing_key,
+        network_keys=network.network_keys,
+    )
+    sealer = Sealer(settings.seal_key, new_secret)
+    notify_url = (settings.public_url or listen_url) + notify_api.PATH
+    client = AlipayPlusClient(network.base_url, credentials, clock)
+    connectors: dict[str, Connector] = {AlipayPlus.name: AlipayPlus(client, notify_url)}
+    store = open_sqlite(settings.store_path)
+    follower = Follower(store, connectors, sealer, clock)
+    acceptance = Acceptance(
+        store=store,
+        follower=follower,
+        connectors=connectors,
+        table=GUIDE,
+        integrations=Integrations(),
+        sealer=sealer,
+        clock=clock,
+        draw_id=lambda now: new_id("pay", now),
+    )
+    notifications = Notifications(store, follower, credentials, clock)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await client.start()
+        taken_up = await follower.recover()
+        if taken_up:
+            log.info("took up %d unfinished payments", taken_up)
+        try:
+            yield
+        finally:
+            await follower.stop()
+            await client.close()
+            await store.close()
+
+    routes = [
+        *MerchantApi(settings.directory, acceptance, follower, store).routes(),
+        *notify_api.NotifyApi(notifications).routes(),
+    ]
+    return Gateway(create_app(routes, lifespan), follower.release_waiters)
