@@ -169,8 +169,7 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
     return problems
 
 
-# Reading
-# ----------------------------------------------------------------------------------------------
+# --- Reading
 
 
 class _Source:

@@ -9,6 +9,7 @@ tables: Alipay+ pay (user-presented mode), inquiryPayment, cancelPayment, notify
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -259,7 +260,11 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise BadMessage(str(error)) from None
+        # The library's message repeats the value of an unknown word.
+        text = str(error)
+        at = text.rpartition(" - at ")[2] if " - at " in text else "the top"
+        what = "an unknown word" if text.startswith("Invalid enum") else text.partition(" - at ")[0]
+        raise BadMessage(f"{what} at {at}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadMessage("the body is not JSON in UTF-8") from None
 
@@ -272,6 +277,10 @@ CANCEL_REQUESTS = msgspec.json.Decoder(CancelRequest)
 CANCEL_RESPONSES = msgspec.json.Decoder(CancelResponse)
 NOTIFICATIONS = msgspec.json.Decoder(Notification)
 ACKNOWLEDGEMENTS = msgspec.json.Decoder(Acknowledgement)
+
+
+# `fromisoformat` alone takes odd separators and trailing bytes; an offset is required.
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9:]+)\Z")
 
 
 def format_time(at: datetime) -> str:
@@ -293,9 +302,9 @@ def parse_time(text: str) -> datetime:
         BadMessage: another form, or no offset.
     """
     try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is None:
+        if not _TIME.match(text):
             raise ValueError
+        at = datetime.fromisoformat(text)
         return at.astimezone(UTC)
     except (ValueError, OverflowError):
         raise BadMessage("a time is not ISO 8601 with an offset") from None

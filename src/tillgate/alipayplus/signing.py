@@ -23,7 +23,7 @@ import binascii
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -111,7 +111,7 @@ class SigningKey:
                 key = serialization.load_pem_private_key(text, password=None)
             else:
                 key = serialization.load_der_private_key(base64.b64decode(text), password=None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise BadKey("not an RSA private key in PEM or base64 DER without a password") from None
         if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < 2048:
             raise BadKey("not an RSA private key of at least 2048 bits")
@@ -164,7 +164,11 @@ class KeyRing:
         parsed = parse_signature_header(header)
         if not time:
             raise BadSignature("there is no Request-Time or Response-Time header")
-        content = content_to_sign(path, client_id, time, body)
+        try:
+            content = content_to_sign(path, client_id, time, body)
+        except UnicodeEncodeError:
+            # Header bytes that are not UTF-8 reach us as lone surrogates.
+            raise BadSignature("a signed header or the path is not UTF-8") from None
         for key in self._in_order(parsed.key_version):
             try:
                 key.verify(parsed.signature, content, _PADDING, _HASH)
@@ -186,7 +190,7 @@ def _load_public(text: bytes) -> rsa.RSAPublicKey:
             key = serialization.load_pem_public_key(text)
         else:
             key = serialization.load_der_public_key(base64.b64decode(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise BadKey("not an RSA public key in PEM or base64 DER") from None
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < 2048:
         raise BadKey("not an RSA public key of at least 2048 bits")

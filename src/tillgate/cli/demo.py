@@ -169,15 +169,16 @@ def _both_sides(folder: Path, out: IO[str]) -> Iterator[_Sides]:
     settings = folder / "tillgate.toml"
     if not settings.exists():
         write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
-    environ_note = f"keys and database in {folder}"
-    with _child("sandbox", settings, {}) as sandbox:
-        with _child("serve", settings, {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}) as gateway:
-            till = folder / "till.toml"
-            api_key = _api_key(till)
-            write_private(till, till_file(gateway, sandbox, api_key))
-            print(f"sandbox  {sandbox}   (plays Alipay+ and the wallets)", file=out)
-            print(f"gateway  {gateway}   ({environ_note})", file=out, flush=True)
-            yield _Sides(gateway, sandbox, api_key)
+    with contextlib.ExitStack() as children:
+        sandbox = children.enter_context(_child("sandbox", settings, {}))
+        reached = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}
+        gateway = children.enter_context(_child("serve", settings, reached))
+        till = folder / "till.toml"
+        api_key = _api_key(till)
+        write_private(till, till_file(gateway, sandbox, api_key))
+        print(f"sandbox  {sandbox}   (plays Alipay+ and the wallets)", file=out)
+        print(f"gateway  {gateway}   (keys and database in {folder})", file=out, flush=True)
+        yield _Sides(gateway, sandbox, api_key)
 
 
 def _api_key(till: Path) -> str:

@@ -84,7 +84,7 @@ def parse_code(text: str) -> PaymentCode:
 
     Raises:
         InvalidCode: not 16 to 32 digits starting with 25 to 30. The message says which, in a
-            cashier's words, and never repeats what was scanned.
+            cashier's words, and repeats at most the first two digits of what was scanned.
     """
     if not text:
         raise InvalidCode("The code is empty. Scan the customer's payment code.")
@@ -118,6 +118,7 @@ def mask(text: str) -> str:
     Eight digits or more stay hidden. What is not a payment code is hidden whole (it may be a card
     number or a password that a cashier scanned by mistake), and cut at 32 stars. Never raises.
     """
-    if DIGITS_MIN <= len(text) <= DIGITS_CARRIED_MAX and _DIGITS.match(text):
+    is_code = DIGITS_MIN <= len(text) <= DIGITS_CARRIED_MAX and _DIGITS.match(text)
+    if is_code and _PREFIX.match(text):
         return f"{text[:6]}{'*' * (len(text) - 8)}{text[-2:]}"
     return "*" * min(len(text), DIGITS_CARRIED_MAX)

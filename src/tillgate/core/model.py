@@ -49,6 +49,13 @@ class Call(StrEnum):
     CANCEL = "cancel"
 
 
+_MAY_AWAIT = {
+    Call.PAY: (Status.PENDING, Status.CANCELLING),
+    Call.INQUIRY: (Status.PENDING, Status.UNRESOLVED),
+    Call.CANCEL: (Status.CANCELLING,),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What the till asked for and where it was routed. Never changes.
@@ -109,6 +116,7 @@ class Payment:
             `payment_id`.
         cancelled_by: who asked for the cancel; None when the payment expired or had to be given
             back.
+        was_reported_paid: the network called it paid at least once, in whatever way.
         refused_code: result code of a refusal that was put aside because an earlier send was
             unanswered.
         calling: the call whose outcome is awaited, or None.
@@ -133,6 +141,7 @@ class Payment:
     has_asked_last: bool = False
     cancels: int = 0
     mismatches: int = 0
+    was_reported_paid: bool = False
     refused_code: str | None = None
     cancelled_by: str | None = None
     calling: Call | None = None
@@ -147,7 +156,8 @@ class Payment:
         assert (self.next_action is None) is (self.next_action_at is None)
         assert self.status not in WAITING or self.next_action_at is not None
         assert self.status not in RESTING or self.next_action_at is None
-        assert self.status not in RESTING or self.is_final
+        assert self.status not in RESTING or (self.is_final and self.calling is None)
+        assert self.calling is None or self.status in _MAY_AWAIT[self.calling]
         assert 0 <= self.sends_never_left <= self.sends
 
     @property
@@ -156,8 +166,7 @@ class Payment:
         return self.sends - self.sends_never_left
 
 
-# Facts, in the past tense
-# -----------------------------------------------------------------------------
+# --- Facts, in the past tense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,8 +289,7 @@ Event = (
 )
 
 
-# Effects, in the imperative
-# ---------------------------------------------------------------------------
+# --- Effects, in the imperative
 
 
 @dataclass(frozen=True, slots=True)

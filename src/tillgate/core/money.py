@@ -19,8 +19,7 @@ afterwards.
 
 
 def _exponents() -> dict[str, int]:
-    # Funds, metals and test codes (XAU, XTS, XXX) have no minor unit in the table: nobody pays with
-    # them.
+    # Metals and test codes (XAU, XTS, XXX) have no minor unit in the table: nobody pays with them.
     table: dict[str, int] = {}
     for currency in Currency:
         if currency.exponent is not None:

@@ -97,14 +97,17 @@ def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
     Never raises.
     """
     taken = _apply(payment, event, now, policy)
-    if taken.payment is payment and not taken.effects:
-        return taken
+    if taken.payment == payment and not taken.effects:
+        return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
     changed = replace(taken.payment, version=payment.version + 1)
     return Step(changed, taken.effects)
 
 
 def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
+    call = _OUTCOME_OF.get(type(event))
+    if call is not None and payment.calling is not call:
+        return _unawaited(payment, event, now, policy)
     match event:
         case PayAnswered(report):
             return _pay_answered(payment, report, now, policy)
@@ -119,7 +122,7 @@ def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Ste
         case InquiryRefused(code):
             return _inquiry_refused(payment, code, now, policy)
         case InquiryUnanswered():
-            return _ask_later(_heard(payment, Call.INQUIRY), now, policy)
+            return _ask_later(_heard(payment), now, policy)
         case Notified(report):
             return _reported(payment, report, now, policy)
         case CancelRequested(by):
@@ -134,35 +137,61 @@ def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Ste
             assert_never(event)
 
 
-# The answer of a pay call
-# -----------------------------------------------------------------------------
+_OUTCOME_OF: dict[type[Event], Call] = {
+    PayAnswered: Call.PAY,
+    PayUnanswered: Call.PAY,
+    PayNeverLeft: Call.PAY,
+    PayRefusedUnsigned: Call.PAY,
+    InquiryAnswered: Call.INQUIRY,
+    InquiryRefused: Call.INQUIRY,
+    InquiryUnanswered: Call.INQUIRY,
+    CancelAnswered: Call.CANCEL,
+    CancelUnanswered: Call.CANCEL,
+}
+"""Which call a fact is the outcome of. Where it stands below, that call is awaited."""
+
+
+def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
+    """The outcome of a call that nobody awaits: a repeat, another driver's, one that counted as
+    lost.
+
+    It never moves the plan. What it reports of the money is heard all the same.
+    """
+    match event:
+        case InquiryAnswered(report):
+            return _reported(payment, report, now, policy)
+        case PayAnswered(report):
+            if report.outcome is Outcome.FAILURE and payment.status is not Status.SUCCEEDED:
+                # The refusal of one send says nothing of another one.
+                return Step(payment)
+            return _reported(payment, report, now, policy)
+        case CancelAnswered(Outcome.SUCCESS, _):
+            if payment.status in (Status.CANCELLING, Status.UNRESOLVED):
+                return _finish(payment, Status.CANCELLED, now)
+            return Step(payment)
+        case _:
+            return Step(payment)
+
+
+# --- The outcome of a pay call: awaited while PENDING, and by a cancel that waits for it
 
 
 def _pay_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
-    match payment.status:
-        case Status.PENDING:
-            heard = _heard(payment, Call.PAY)
-            match report.outcome:
-                case Outcome.SUCCESS:
-                    return _reported(heard, report, now, policy)
-                case Outcome.FAILURE:
-                    return _pay_failed(heard, report, now, policy)
-                case Outcome.UNKNOWN:
-                    noted = _noted(heard, report)
-                    if report.code == PAYMENT_IN_PROCESS:
-                        return _ask_later(noted, now, policy)
-                    return _pay_later(noted, now, policy)
-                case _:
-                    assert_never(report.outcome)
-        case Status.CANCELLING:
-            # The cancel waited for this answer (or the other driver's). A success is kept for the
-            # refund.
-            noted = _with_receipt(payment, report)
-            return _cancel_now(noted, now, policy) if payment.calling is Call.PAY else Step(noted)
-        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED | Status.UNRESOLVED:
-            return _reported(payment, report, now, policy)
+    heard = _heard(payment)
+    if payment.status is Status.CANCELLING:
+        return _cancel_now(_with_success(heard, report), now, policy)
+    match report.outcome:
+        case Outcome.SUCCESS:
+            return _reported(heard, report, now, policy)
+        case Outcome.FAILURE:
+            return _pay_failed(heard, report, now, policy)
+        case Outcome.UNKNOWN:
+            noted = _noted(heard, report)
+            if report.code == PAYMENT_IN_PROCESS:
+                return _ask_later(noted, now, policy)
+            return _pay_later(noted, now, policy)
         case _:
-            assert_never(payment.status)
+            assert_never(report.outcome)
 
 
 def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
@@ -173,7 +202,7 @@ def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy)
         # Something of ours stands at the network under this id, with other content: never send it
         # again.
         noted = replace(_noted(payment, report), may_resend=False)
-        return _and(_ask_now(noted, now, policy), *alerts)
+        return _and(_ask_soon(noted, now, policy), *alerts)
     if is_first_word and meaning.judges is not Judges.NOTHING:
         return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
     # An earlier send is unanswered: a resend may be refused for a code that the first one already
@@ -181,55 +210,43 @@ def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy)
     aside = replace(payment, refused_code=report.code)
     if meaning.judges is Judges.MESSAGE:
         aside = replace(payment, may_resend=False)
-    return _and(_ask_now(aside, now, policy), *alerts)
+    return _and(_ask_soon(aside, now, policy), *alerts)
 
 
 def _pay_unanswered(payment: Payment, now: datetime, policy: Policy) -> Step:
-    match payment.status:
-        case Status.PENDING:
-            return _pay_later(_heard(payment, Call.PAY), now, policy)
-        case Status.CANCELLING if payment.calling is Call.PAY:
-            return _cancel_now(payment, now, policy)
-        case _:
-            return Step(payment)
+    if payment.status is Status.CANCELLING:
+        return _cancel_now(payment, now, policy)
+    return _pay_later(_heard(payment), now, policy)
 
 
 def _pay_never_left(payment: Payment, now: datetime, policy: Policy) -> Step:
-    if payment.calling is not Call.PAY:
-        return Step(payment)
-    counted = replace(payment, sends_never_left=payment.sends_never_left + 1, calling=None)
-    match payment.status:
-        case Status.PENDING:
-            return _pay_later(counted, now, policy)
-        case Status.CANCELLING:
-            if counted.sends_open == 0:
-                return _finish(counted, Status.CANCELLED, now)
-            return _cancel_now(counted, now, policy)
-        case _:
-            return Step(payment)
+    counted = replace(_heard(payment), sends_never_left=payment.sends_never_left + 1)
+    if payment.status is not Status.CANCELLING:
+        return _pay_later(counted, now, policy)
+    if counted.sends_open == 0:
+        return _finish(counted, Status.CANCELLED, now)
+    return _cancel_now(counted, now, policy)
 
 
 def _pay_refused_unsigned(payment: Payment, code: str, now: datetime, policy: Policy) -> Step:
     alert = Alert(f"the network answered {code} without a signature: check keys and client id")
-    match payment.status:
-        case Status.PENDING:
-            heard = replace(_heard(payment, Call.PAY), may_resend=False, result_code=code)
-            return _and(_ask_later(heard, now, policy), alert)
-        case Status.CANCELLING if payment.calling is Call.PAY:
-            return _and(_cancel_now(payment, now, policy), alert)
-        case _:
-            return Step(payment)
+    if payment.status is Status.CANCELLING:
+        return _and(_cancel_now(payment, now, policy), alert)
+    heard = replace(_heard(payment), may_resend=False, result_code=code)
+    return _and(_ask_later(heard, now, policy), alert)
 
 
-# The answer of an inquiry
-# -----------------------------------------------------------------------------
+# --- The outcome of an inquiry: awaited while PENDING and UNRESOLVED
 
 
 def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
-    heard = _heard(payment, Call.INQUIRY)
+    heard = _heard(payment)
     match report.outcome:
         case Outcome.SUCCESS | Outcome.FAILURE:
-            return _reported(heard, report, now, policy)
+            taken = _reported(heard, report, now, policy)
+            if taken.payment.status is Status.UNRESOLVED:
+                return _and(_ask_later(taken.payment, now, policy), *taken.effects)
+            return taken
         case Outcome.UNKNOWN:
             noted = _noted(heard, report) if heard.status is Status.PENDING else heard
             return _ask_later(noted, now, policy)
@@ -238,22 +255,20 @@ def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: P
 
 
 def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy) -> Step:
-    heard = _heard(payment, Call.INQUIRY)
+    heard = _heard(payment)
     if code != ORDER_NOT_EXIST:
-        return _and(
-            _ask_later(heard, now, policy), Alert(f"the network refused an inquiry with {code}")
-        )
+        alert = Alert(f"the network refused an inquiry with {code}")
+        return _and(_ask_later(heard, now, policy), alert)
     if heard.status is not Status.PENDING or heard.has_asked_last:
         return _ask_later(heard, now, policy)
     if heard.refused_code is not None:
-        # The resend was refused and the first send never became an order: close it, its reason
+        # The resend was refused and the first send never became an order: close it; its reason
         # stays.
         return _cancel_now(heard, now, policy)
     return _pay_later(heard, now, policy) if heard.may_resend else _ask_later(heard, now, policy)
 
 
-# What any source reports of the money
-# -----------------------------------------------------------------
+# --- What any source reports of the money
 
 
 def _reported(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
@@ -273,53 +288,67 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
         case Status.PENDING:
             return _paid_while_pending(payment, report, now, policy)
         case Status.SUCCEEDED:
-            mine, theirs = payment.receipt.payment_id, report.receipt.payment_id
-            if mine and theirs and mine != theirs:
-                return Step(payment, (Alert(f"a second success came with paymentId {theirs}"),))
-            return Step(payment)
+            return Step(payment, _contradictions(payment, report))
         case Status.CANCELLING:
             # Only the cancel's answer ends it; the receipt is kept for a refund.
-            return Step(_with_receipt(payment, report))
+            return Step(_with_success(payment, report))
         case Status.FAILED | Status.CANCELLED:
+            if report.is_cancelled:
+                return Step(payment)
             # The till was told that nothing is charged, so the customer's money must go back.
-            noted = replace(
-                _with_receipt(payment, report), status=Status.CANCELLING, changed_at=now
-            )
             told = payment.status.value
             return _and(
-                _cancel_now(noted, now, policy),
+                _cancel_now(_with_success(payment, report), now, policy),
                 Alert(f"paid at the network after it ended {told} here: giving the money back"),
             )
         case Status.UNRESOLVED:
-            noted = _with_receipt(payment, report)
-            if noted is payment:
-                return Step(payment)
+            if report.is_cancelled:
+                return _finish(_noted(payment, report), Status.CANCELLED, now)
+            noted = _with_success(payment, report)
             return Step(noted, (Alert("an unresolved payment is paid at the network: refund it"),))
         case _:
             assert_never(payment.status)
 
 
+def _contradictions(payment: Payment, report: Report) -> tuple[Alert, ...]:
+    """What is wrong with another success of a payment that succeeded already."""
+    mine, theirs = payment.receipt.payment_id, report.receipt.payment_id
+    return (
+        *_alert_if(report.is_cancelled, "the network shows a cancel that we never sent"),
+        *_alert_if(
+            bool(mine and theirs and mine != theirs),
+            f"a second success came with paymentId {theirs}",
+        ),
+        *_alert_if(
+            report.amount not in (None, payment.order.amount),
+            f"a second success came with {report.amount}",
+        ),
+    )
+
+
 def _paid_while_pending(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
     if report.is_cancelled:
-        return _and(
-            _cancel_now(payment, now, policy),
-            Alert("the network shows a cancel that we never sent"),
-        )
-    if report.amount is None:
+        alert = Alert("the network shows a cancel that we never sent")
+        return _and(_cancel_now(_with_receipt(payment, report), now, policy), alert)
+    if report.is_payment_id_taken:
+        what = f"paymentId {report.receipt.payment_id}, which another payment holds"
+    elif report.amount is None:
         # A success without an amount is never enough: the next answer has to name it.
-        return _ask_soon(payment, now, policy)
-    if report.amount != payment.order.amount or report.is_payment_id_taken:
-        what = (
-            f"paymentId {report.receipt.payment_id}, which another payment holds"
-            if report.is_payment_id_taken
-            else f"{report.amount} where {payment.order.amount} was asked for"
-        )
-        seen = replace(payment, mismatches=payment.mismatches + 1, may_resend=False)
-        alert = Alert(f"a success was reported with {what}")
-        if seen.mismatches > 1:
-            return _and(_cancel_now(seen, now, policy), alert)
-        return _and(_ask_soon(seen, now, policy), alert)
-    return _finish(_noted(payment, report), Status.SUCCEEDED, now)
+        return _ask_soon(replace(payment, was_reported_paid=True), now, policy)
+    elif report.amount != payment.order.amount:
+        what = f"{report.amount} where {payment.order.amount} was asked for"
+    else:
+        return _finish(_with_success(_noted(payment, report), report), Status.SUCCEEDED, now)
+    seen = replace(
+        payment,
+        mismatches=payment.mismatches + 1,
+        was_reported_paid=True,
+        may_resend=False,
+    )
+    alert = Alert(f"a success was reported with {what}")
+    if seen.mismatches > 1:
+        return _and(_cancel_now(seen, now, policy), alert)
+    return _and(_ask_soon(seen, now, policy), alert)
 
 
 def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
@@ -341,8 +370,7 @@ def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
             assert_never(payment.status)
 
 
-# Closing
-# ----------------------------------------------------------------------------------------------
+# --- Closing
 
 
 def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) -> Step:
@@ -371,20 +399,22 @@ def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) 
 def _cancel_answered(
     payment: Payment, outcome: Outcome, code: str, now: datetime, policy: Policy
 ) -> Step:
-    if payment.status is not Status.CANCELLING:
-        return Step(payment)
     match outcome:
         case Outcome.SUCCESS:
             return _finish(payment, Status.CANCELLED, now)
         case Outcome.UNKNOWN:
             return _cancel_later(payment, now, policy)
-        case Outcome.FAILURE if code == ORDER_NOT_EXIST and payment.receipt.payment_id is None:
-            # A pay may still be on its way, so "no such order" counts only when none can be.
-            if now >= payment.order.placed_at + policy.unknown_cancel_limit:
-                return _finish(payment, Status.CANCELLED, now)
-            return _cancel_later(payment, now, policy)
         case Outcome.FAILURE if code == CANCEL_WINDOW_EXCEED:
             return _give_up(payment, "the cancel window is over at the network", now, policy)
+        case Outcome.FAILURE if code == ORDER_NOT_EXIST and not payment.was_reported_paid:
+            # A pay may still be on its way, so "no such order" counts only when none can be.
+            counts_at = payment.order.placed_at + policy.unknown_cancel_limit
+            if now >= counts_at:
+                return _finish(payment, Status.CANCELLED, now)
+            at = min(now + policy.cancel_wait(payment.cancels), counts_at)
+            return Step(_planned(payment, Call.CANCEL, at))
+        case Outcome.FAILURE if _cancel_left_late(payment, policy):
+            return _give_up(payment, f"the last cancel was refused with {code}", now, policy)
         case Outcome.FAILURE:
             refused = _planned(payment, Call.CANCEL, now + policy.cancel_refused_repeat)
             return Step(refused, (Alert(f"the network refused a cancel with {code}"),))
@@ -408,13 +438,20 @@ def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 
 def _cancel_later(payment: Payment, now: datetime, policy: Policy) -> Step:
-    if payment.status is not Status.CANCELLING:
-        return Step(payment)
-    if now >= policy.cancel_until(payment.order.placed_at):
-        return _give_up(
-            payment, "the cancel window is over and no cancel was answered", now, policy
-        )
+    if _cancel_left_late(payment, policy):
+        why = "the cancel window is over and the last cancel was not answered"
+        return _give_up(payment, why, now, policy)
     return Step(_planned(payment, Call.CANCEL, now + policy.cancel_wait(payment.cancels)))
+
+
+def _cancel_left_late(payment: Payment, policy: Policy) -> bool:
+    """Whether the awaited cancel left after the window closed by our clock.
+
+    The network's clock decides, so one cancel always goes out after that moment.
+    """
+    assert payment.next_action_at is not None
+    left_at = payment.next_action_at - policy.cancel_timeout - policy.outcome_grace
+    return left_at >= policy.cancel_until(payment.order.placed_at)
 
 
 def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
@@ -429,8 +466,7 @@ def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
     return Step(unresolved, (TellTill(), Alert(f"unresolved: {why}")))
 
 
-# Time
-# -------------------------------------------------------------------------------------------------
+# --- Time
 
 
 def _timer_due(payment: Payment, now: datetime, policy: Policy) -> Step:
@@ -500,9 +536,14 @@ def _ask_soon(payment: Payment, now: datetime, policy: Policy) -> Step:
     """Ask at once when nothing was asked yet and no call runs; else at the usual pace, so no
     storm.
     """
-    if payment.calling or payment.inquiries:
-        return _ask_later(payment, now, policy)
-    return _ask_now(payment, now, policy)
+    if payment.calling is None and payment.inquiries == 0:
+        return _ask_now(payment, now, policy)
+    wait = policy.inquiry_wait(payment.inquiries)
+    at = payment.order.expires_at if wait is None else now + wait
+    if payment.next_action is Call.INQUIRY and payment.next_action_at is not None:
+        # An inquiry that is planned already is not put off by hearing the same again.
+        at = min(at, payment.next_action_at)
+    return _before_expiry(payment, Call.INQUIRY, at, now, policy)
 
 
 def _ask_later(payment: Payment, now: datetime, policy: Policy) -> Step:
@@ -542,21 +583,25 @@ def _planned(payment: Payment, action: Call, at: datetime) -> Payment:
     return replace(payment, calling=None, next_action=action, next_action_at=at)
 
 
-# Small parts
-# ------------------------------------------------------------------------------------------
+# --- Small parts
 
 
-def _heard(payment: Payment, call: Call) -> Payment:
-    """The awaited call has its outcome. An outcome nobody awaits (another driver's) changes
-    nothing.
-    """
-    return replace(payment, calling=None) if payment.calling is call else payment
+def _heard(payment: Payment) -> Payment:
+    """The awaited call has its outcome."""
+    return replace(payment, calling=None)
 
 
 def _noted(payment: Payment, report: Report) -> Payment:
     return replace(
         _with_receipt(payment, report), result_code=report.code, result_message=report.message
     )
+
+
+def _with_success(payment: Payment, report: Report) -> Payment:
+    """Remember that the network called it paid: "no such order" proves nothing after that."""
+    if report.outcome is not Outcome.SUCCESS or report.is_cancelled:
+        return _with_receipt(payment, report)
+    return replace(_with_receipt(payment, report), was_reported_paid=True)
 
 
 def _with_receipt(payment: Payment, report: Report) -> Payment:
@@ -609,24 +654,30 @@ def next_step(payment: Payment) -> NextStep:
             is_plain = payment.result_code is None and payment.sends <= 1 and not payment.mismatches
             return NextStep.WAIT if is_plain else NextStep.WAIT_DO_NOT_CHARGE_AGAIN
         case Status.CANCELLING:
-            is_settled = payment.is_final and payment.cancelled_by is None
+            is_settled = payment.is_final and not payment.holds_order
             return NextStep.NONE if is_settled else NextStep.WAIT_DO_NOT_CHARGE_AGAIN
         case Status.SUCCEEDED:
             return NextStep.NONE
         case Status.FAILED:
             if payment.sends_open == 0:
                 return NextStep.TRY_AGAIN
-            return meaning_of(payment.result_code or "", Outcome.FAILURE).next_step
+            return _over(payment.result_code or "")
         case Status.CANCELLED:
             if payment.cancelled_by is not None:
                 return NextStep.NONE
             if payment.refused_code is not None:
-                return meaning_of(payment.refused_code, Outcome.FAILURE).next_step
+                return _over(payment.refused_code)
             return NextStep.SHOW_NEW_CODE
         case Status.UNRESOLVED:
             return NextStep.CALL_SUPPORT
         case _:
             assert_never(payment.status)
+
+
+def _over(code: str) -> NextStep:
+    """What to do after a payment that ended with this code: never to wait for it."""
+    told = meaning_of(code, Outcome.FAILURE).next_step
+    return NextStep.CALL_SUPPORT if told is NextStep.WAIT_DO_NOT_CHARGE_AGAIN else told
 
 
 def expiry(placed_at: datetime, requested: timedelta | None, policy: Policy) -> datetime:

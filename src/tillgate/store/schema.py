@@ -62,6 +62,7 @@ payment = Table(
     Column("has_asked_last", Boolean, nullable=False),
     Column("cancels", Integer, nullable=False),
     Column("mismatches", Integer, nullable=False),
+    Column("was_reported_paid", Boolean, nullable=False),
     Column("cancelled_by", Text),
     Column("refused_code", Text),
     Column("calling", Text),

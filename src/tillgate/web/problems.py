@@ -27,7 +27,6 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
-    "media_type_not_supported": 415,
     # About what it asks for.
     "missing_field": 422,
     "unknown_field": 422,

@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("has_asked_last", sa.Boolean(), nullable=False),
         sa.Column("cancels", sa.Integer(), nullable=False),
         sa.Column("mismatches", sa.Integer(), nullable=False),
+        sa.Column("was_reported_paid", sa.Boolean(), nullable=False),
         sa.Column("cancelled_by", sa.Text(), nullable=True),
         sa.Column("refused_code", sa.Text(), nullable=True),
         sa.Column("calling", sa.Text(), nullable=True),

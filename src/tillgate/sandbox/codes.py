@@ -1,0 +1,88 @@
+"""Payment codes as Alipay+ issues them: drawn at random, living one minute, working once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tillgate.core.codes import CodeKind
+from tillgate.sandbox.wallets import Customer, Wallet
+
+LIFE = timedelta(seconds=60)
+"""Source: Alipay+ getPaymentCode: a code is valid for 1 minute."""
+REMEMBERED = timedelta(hours=1)
+"""How long a dead code is still told apart (expired, used) from one that never was."""
+
+INVALID_CODE = "INVALID_CODE"
+EXPIRED_CODE = "EXPIRED_CODE"
+
+ISSUED_KINDS = (CodeKind.CGCP, CodeKind.ALIPAY_PLUS_19)
+
+Digits = Callable[[int], str]
+"""Draws so many random decimal digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCode:
+    """A code on a customer's screen. `repr()` never shows it: it is a credential."""
+
+    code: str
+    kind: CodeKind
+    customer: Customer
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"IssuedCode({self.kind}, {self.customer.id}, expires_at={self.expires_at})"
+
+
+class CodeDesk:
+    """Issues codes and takes them back."""
+
+    def __init__(self, digits: Digits) -> None:
+        self._digits = digits
+        self._issued: dict[str, IssuedCode] = {}  # in the order of issue, so oldest first
+        self._used: set[str] = set()
+
+    def issue(
+        self, customer: Customer, wallet: Wallet, kind: CodeKind, now: datetime
+    ) -> IssuedCode:
+        """Draw a fresh code. Codes that the customer already has stay good."""
+        assert kind in ISSUED_KINDS, kind
+        self._forget(now)
+        text = self._draw(wallet, kind)
+        while text in self._issued:
+            text = self._draw(wallet, kind)
+        issued = IssuedCode(code=text, kind=kind, customer=customer, expires_at=now + LIFE)
+        self._issued[text] = issued
+        return issued
+
+    def redeem(self, text: str, now: datetime) -> Customer | str:
+        """The code's customer, or the result code that says why there is none.
+
+        Any attempt uses the code up, whatever becomes of the payment ("single use; after any
+        attempt, even a failed one": Alipay's rule for payment codes).
+        """
+        issued = self._issued.get(text)
+        if issued is None or text in self._used:
+            return INVALID_CODE
+        if now >= issued.expires_at:
+            return EXPIRED_CODE
+        self._used.add(text)
+        return issued.customer
+
+    def _draw(self, wallet: Wallet, kind: CodeKind) -> str:
+        if kind is CodeKind.CGCP:
+            # Prefix 28, agreement id 1, routing number, business type 02 (payment code), the
+            # issuer's 16 digits. Source: Alipay+ "Code format", CPM.
+            return f"281{wallet.routing_number}02{self._digits(16)}"
+        # Source: release note 1.3.2: /^289\d{10}6\d{5}$/.
+        return f"289{self._digits(10)}6{self._digits(5)}"
+
+    def _forget(self, now: datetime) -> None:
+        while self._issued:
+            oldest = next(iter(self._issued.values()))
+            if oldest.expires_at + REMEMBERED > now:
+                return
+            del self._issued[oldest.code]
+            self._used.discard(oldest.code)

@@ -1,0 +1,360 @@
+"""The testers' side: codes, customers' thumbs, books and messages, as plain JSON without signatures.
+
+For loopback only: whoever reaches it can spend every customer's money. The answer of
+`POST /sandbox/codes` is the only place that ever shows a whole payment code.
+"""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tillgate.clock import Clock
+from tillgate.core.codes import CodeKind
+from tillgate.core.errors import GatewayError, RequestError
+from tillgate.sandbox.codes import ISSUED_KINDS
+from tillgate.sandbox.exchanges import Exchange, Exchanges
+from tillgate.sandbox.ledger import Entry, Kind
+from tillgate.sandbox.network import Network
+from tillgate.sandbox.notifier import Notifier
+from tillgate.sandbox.payment import Payment
+from tillgate.sandbox.wallets import Customer, Wallet, Wallets
+
+BODY_BYTES_MAX = 4096
+PAYMENTS_SHOWN_MAX = 1000
+DEFAULT_WALLET = "kakaopay"
+
+_encoder = msgspec.json.Encoder()
+
+_STATUS = {
+    "malformed_json": 400,
+    "not_found": 404,
+    "payment_not_found": 404,
+    "method_not_allowed": 405,
+    "payment_not_waiting": 409,
+    "invalid_field": 422,
+    "internal_error": 500,
+}
+
+
+class BadField(RequestError):
+    """A field of a control request; `path` names it."""
+
+    code = "invalid_field"
+
+
+class BadJson(RequestError):
+    """The body is not what was asked for at all."""
+
+    code = "malformed_json"
+
+
+class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose code, and which kind."""
+
+    wallet: str | None = None
+    customer: str | None = None
+    kind: str = CodeKind.CGCP.value
+
+
+_CODE_REQUESTS = msgspec.json.Decoder(CodeRequest)
+
+
+class ControlApi:
+    """The routes, with what they need. `after_each` runs after whatever may end a payment."""
+
+    def __init__(
+        self,
+        network: Network,
+        wallets: Wallets,
+        record: Exchanges,
+        notifier: Notifier,
+        clock: Clock,
+        after_each: Callable[[], None],
+    ) -> None:
+        self._network = network
+        self._wallets = wallets
+        self._record = record
+        self._notifier = notifier
+        self._clock = clock
+        self._after_each = after_each
+
+    def routes(self) -> list[Route]:
+        """What to mount."""
+        one = "/sandbox/payments/{payment_request_id}"
+        return [
+            Route("/healthz", self.healthz, methods=["GET"]),
+            Route("/sandbox/codes", self.issue_code, methods=["POST"]),
+            Route("/sandbox/wallets", self.show_wallets, methods=["GET"]),
+            Route("/sandbox/payments", self.list_payments, methods=["GET"]),
+            Route(one, self.show_payment, methods=["GET"]),
+            Route(one + "/confirm", self.confirm, methods=["POST"]),
+            Route(one + "/decline", self.decline, methods=["POST"]),
+            Route("/sandbox/ledger", self.show_ledger, methods=["GET"]),
+            Route("/sandbox/exchanges", self.list_exchanges, methods=["GET"]),
+        ]
+
+    async def healthz(self, request: Request) -> Response:
+        """This process answers."""
+        return _json({"status": "ok"})
+
+    async def issue_code(self, request: Request) -> Response:
+        """A fresh code on a customer's screen."""
+        asked = _code_request(await _body(request))
+        if asked.kind not in ISSUED_KINDS:
+            kinds = " or ".join(ISSUED_KINDS)
+            raise BadField(f"The kind must be {kinds}.", path="$.kind")
+        wallet, customer = self._holder(asked)
+        issued = self._network.codes.issue(
+            customer, wallet, CodeKind(asked.kind), self._clock.now()
+        )
+        body = {
+            "code": issued.code,
+            "kind": issued.kind,
+            "wallet": wallet.id,
+            "customer": customer.id,
+            "expires_at": _time(issued.expires_at),
+        }
+        return _json(body, 201)
+
+    async def show_wallets(self, request: Request) -> Response:
+        """Wallets, customers and what they have left."""
+        return _json({"wallets": [self._wallet_words(wallet) for wallet in self._wallets.all]})
+
+    async def list_payments(self, request: Request) -> Response:
+        """The last thousand, oldest first."""
+        self._network.expire(self._clock.now())
+        self._after_each()
+        payments = self._network.latest(PAYMENTS_SHOWN_MAX)
+        body = {
+            "payments": [self._payment_words(payment) for payment in payments],
+            "total": self._network.payment_count(),
+        }
+        return _json(body)
+
+    async def show_payment(self, request: Request) -> Response:
+        """One payment with its money."""
+        payment = self._network.find(_id(request), self._clock.now())
+        self._after_each()
+        return _json(self._payment_words(payment))
+
+    async def confirm(self, request: Request) -> Response:
+        """The customer agrees."""
+        return self._thumb(request, self._network.confirm)
+
+    async def decline(self, request: Request) -> Response:
+        """The customer refuses."""
+        return self._thumb(request, self._network.decline)
+
+    async def show_ledger(self, request: Request) -> Response:
+        """Every entry and every balance."""
+        ledger = self._network.ledger
+        return _json(
+            {
+                "entries": [_entry_words(entry) for entry in ledger.entries],
+                "balances": [
+                    {
+                        "wallet": wallet.id,
+                        "customer": customer.id,
+                        "currency": wallet.currency,
+                        "opening": customer.balance,
+                        "balance": ledger.balances[customer.id],
+                    }
+                    for wallet in self._wallets.all
+                    for customer in wallet.customers
+                ],
+            }
+        )
+
+    async def list_exchanges(self, request: Request) -> Response:
+        """Messages in order, of one payment or all that are kept."""
+        payment_request_id = request.query_params.get("payment_request_id")
+        rows = [_exchange_words(exchange) for exchange in self._record.of(payment_request_id)]
+        return _json({"exchanges": rows})
+
+    def _thumb(self, request: Request, act: Callable[[str, datetime], Payment]) -> Response:
+        try:
+            payment = act(_id(request), self._clock.now())
+        finally:
+            self._after_each()  # the look alone may have found it expired
+        return _json(self._payment_words(payment))
+
+    def _holder(self, asked: CodeRequest) -> tuple[Wallet, Customer]:
+        if asked.customer is not None:
+            customer = self._wallets.customer(asked.customer)
+            if customer is None or asked.wallet not in (None, customer.wallet_id):
+                raise BadField("There is no such customer in this wallet.", path="$.customer")
+            wallet = self._wallets.wallet(customer.wallet_id)
+            assert wallet is not None
+            return wallet, customer
+        wallet = self._wallets.wallet(asked.wallet or DEFAULT_WALLET)
+        if wallet is None and asked.wallet is None:
+            wallet = self._wallets.all[0]  # an edited file need not have a KakaoPay
+        if wallet is None:
+            ids = ", ".join(each.id for each in self._wallets.all)
+            raise BadField(f"There is no such wallet; there are {ids}.", path="$.wallet")
+        free = (customer for customer in wallet.customers if customer.confirm_above is None)
+        return wallet, next(free, wallet.customers[0])
+
+    def _wallet_words(self, wallet: Wallet) -> dict[str, Any]:
+        return {
+            "id": wallet.id,
+            "name": wallet.name,
+            "wallet_brand_name": wallet.brand,
+            "psp_id": wallet.psp_id,
+            "currency": wallet.currency,
+            "routing_number": wallet.routing_number,
+            "customers": [
+                {
+                    "id": customer.id,
+                    "name": customer.name,
+                    "customer_id": customer.network_id,
+                    "balance": self._network.ledger.balances[customer.id],
+                    "confirm_above": customer.confirm_above,
+                }
+                for customer in wallet.customers
+            ],
+        }
+
+    def _payment_words(self, payment: Payment) -> dict[str, Any]:
+        entries = self._network.ledger.of_payment(payment.payment_id)
+        delivery = self._notifier.delivery(payment.payment_id)
+        return {
+            "payment_request_id": payment.payment_request_id,
+            "payment_id": payment.payment_id,
+            "client_id": payment.client_id,
+            "reference_order_id": payment.reference_order_id,
+            "status": payment.state,
+            "result_code": payment.result.result_code,
+            "amount": {"currency": payment.amount.currency, "value": payment.amount.value},
+            "pay_to_amount": _pay_to(payment),
+            "code": payment.masked_code,
+            "wallet": payment.wallet.id if payment.wallet else None,
+            "customer": payment.customer.id if payment.customer else None,
+            "is_cancelled": payment.is_cancelled,
+            "placed_at": _time(payment.placed_at),
+            "expires_at": _time(payment.expires_at),
+            "paid_at": _time(payment.paid_at),
+            "finished_at": _time(payment.finished_at),
+            "debits": sum(entry.kind is Kind.DEBIT for entry in entries),
+            "credits": sum(entry.kind is Kind.CREDIT for entry in entries),
+            "net_debit": self._network.ledger.net_debit(payment.payment_id),
+            "notification": msgspec.to_builtins(delivery) if delivery else None,
+        }
+
+
+def problem(error: GatewayError) -> Response:
+    """An error as `application/problem+json`; `path` names the field."""
+    status = _STATUS[error.code]
+    body = {
+        "type": f"urn:tillgate:problem:{error.code}",
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "code": error.code,
+        "detail": str(error),
+    }
+    if error.path:
+        body["path"] = error.path
+    return Response(_encoder.encode(body), status, media_type="application/problem+json")
+
+
+async def request_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for ours."""
+    assert isinstance(error, RequestError)
+    return problem(error)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for its own: no such route, another method."""
+    assert isinstance(error, HTTPException)
+    is_method = error.status_code == 405
+    words = RequestError(
+        "This address takes another method." if is_method else "There is nothing at this address."
+    )
+    words.code = "method_not_allowed" if is_method else "not_found"
+    answer = problem(words)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_BYTES_MAX:
+                raise BadJson(f"A body has at most {BODY_BYTES_MAX} bytes.", path="$")
+    except ClientDisconnect:
+        raise BadJson("The body ended early.", path="$") from None
+    return bytes(body)
+
+
+def _code_request(body: bytes) -> CodeRequest:
+    try:
+        return _CODE_REQUESTS.decode(body or b"{}")
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `")
+        raise BadField(f"{message}.", path=path.rstrip("`") or _field_in(message)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadJson("The body is not JSON in UTF-8.", path="$") from None
+
+
+def _field_in(message: str) -> str:
+    """msgspec names an unknown field in its text only."""
+    name = message.partition("field `")[2].partition("`")[0]
+    return f"$.{name}" if name else "$"
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["payment_request_id"])
+
+
+def _entry_words(entry: Entry) -> dict[str, Any]:
+    return {
+        "at": _time(entry.at),
+        "kind": entry.kind,
+        "payment_request_id": entry.payment_request_id,
+        "payment_id": entry.payment_id,
+        "wallet": entry.customer.wallet_id,
+        "customer": entry.customer.id,
+        "amount": {"currency": entry.amount.currency, "value": entry.amount.value},
+        "pay_to_amount": {"currency": entry.pay_to_currency, "value": entry.pay_to_value},
+    }
+
+
+def _exchange_words(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "seq": exchange.seq,
+        "at": _time(exchange.at),
+        "from": exchange.sender,
+        "to": exchange.receiver,
+        "api": exchange.api,
+        "kind": exchange.kind,
+        "payment_request_id": exchange.payment_request_id,
+        "payment_id": exchange.payment_id,
+        "result": exchange.result,
+        "payment_result": exchange.payment_result,
+        "signature": exchange.signature,
+    }
+
+
+def _pay_to(payment: Payment) -> dict[str, Any] | None:
+    if payment.wallet is None or not payment.pay_to_value:
+        return None
+    return {"currency": payment.wallet.currency, "value": payment.pay_to_value}
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat(timespec="milliseconds") if at is not None else None
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(_encoder.encode(body), status, media_type="application/json")

@@ -1,0 +1,208 @@
+"""`notifyPayment`: tells the acquirer of each final result, and again until it acknowledges.
+
+An acknowledgement is HTTP 200, signed by the acquirer over the same path, with result S; anything
+else is none. The delays of resends are not published; these are short, so that a test sees them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from tillgate.alipayplus import messages
+from tillgate.alipayplus.messages import BadMessage, Notification, Result
+from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
+from tillgate.clock import Clock
+from tillgate.core.results import Outcome
+from tillgate.sandbox.exchanges import SIGNED, VALID, Direction, Exchanges, Party
+from tillgate.sandbox.payment import Payment, wire_time
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 5.0
+"""Source: Alipay+ page "timeout": notifyPayment 5 s."""
+CONNECTIONS_MAX = 256
+IDLE_CONNECTION_S = 15.0
+ANSWER_BYTES_MAX = 64 * 1024
+
+
+class NotAcknowledged(Exception):
+    """The acquirer did not say S. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ack:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Delivery:
+    """How far the telling of one payment has come."""
+
+    sent_count: int = 0
+    is_acknowledged: bool = False
+    problem: str | None = None
+
+
+class Notifier:
+    """Sends notifications, one task for each payment that has one to send."""
+
+    def __init__(
+        self,
+        *,
+        signing_key: SigningKey,
+        acquirers: dict[str, KeyRing],
+        clock: Clock,
+        record: Exchanges,
+        tell: Callable[[Payment], Notification],
+        delay_s: float,
+        retries_s: Sequence[float],
+    ) -> None:
+        self._signing_key = signing_key
+        self._acquirers = acquirers
+        self._clock = clock
+        self._record = record
+        self._tell = tell
+        self._waits_s = (delay_s, *retries_s)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deliveries: dict[str, Delivery] = {}
+        self._session: aiohttp.ClientSession
+
+    async def start(self) -> None:
+        """Open the one session: pooled connections, no cookies, no proxies."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,  # the signature covers the bytes that travel
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+        )
+
+    async def close(self) -> None:
+        """Drop what is still to be sent, and all connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._session.close()
+
+    def schedule(self, payment: Payment) -> None:
+        """Tell of this end of the payment, as it stands now, whatever becomes of it later."""
+        body = messages.encode(self._tell(payment))
+        task = asyncio.get_running_loop().create_task(self._deliver(payment, body))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def delivery(self, payment_id: str) -> Delivery | None:
+        """How far it has come; None before the first send."""
+        return self._deliveries.get(payment_id)
+
+    async def _deliver(self, payment: Payment, body: bytes) -> None:
+        delivery = Delivery()
+        for wait_s in self._waits_s:
+            await asyncio.sleep(wait_s)
+            self._deliveries[payment.payment_id] = delivery
+            delivery.sent_count += 1
+            try:
+                await self._send(payment, body)
+            except NotAcknowledged as problem:
+                delivery.problem = str(problem)
+                continue
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                # A TimeoutError is an OSError.
+                delivery.problem = f"no answer ({type(error).__name__})"
+                continue
+            delivery.is_acknowledged, delivery.problem = True, None
+            return
+        log.warning(
+            "gave up notifying %s after %d sends: %s",
+            payment.payment_request_id,
+            delivery.sent_count,
+            delivery.problem,
+        )
+
+    async def _send(self, payment: Payment, body: bytes) -> None:
+        assert payment.notify_url is not None
+        path = signed_path(payment.notify_url)
+        client_id = payment.client_id
+        time = wire_time(self._clock.now())
+        headers = {
+            "Content-Type": "application/json; charset=UTF-8",
+            "Accept-Encoding": "identity",
+            "Client-Id": client_id,
+            "Request-Time": time,
+            "Signature": self._signing_key.sign(path, client_id, time, body),
+        }
+        self._note(Direction.REQUEST, payment, SIGNED, payment.result)
+        url = URL(payment.notify_url, encoded=True)  # as it was given: its path is signed
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            raw = await answer.content.read(ANSWER_BYTES_MAX)
+            while chunk := await answer.content.read(ANSWER_BYTES_MAX):
+                raw += chunk
+                if len(raw) > ANSWER_BYTES_MAX:
+                    raise NotAcknowledged("the answer is too long")
+            ack = _Ack(answer.status, answer.headers, raw)
+        verdict = self._verdict(payment, path, ack)
+        result = _result_of(raw)
+        self._note(Direction.RESPONSE, payment, verdict, result)
+        if verdict != VALID:
+            raise NotAcknowledged(verdict)
+        if result is None or result.result_status is not Outcome.SUCCESS:
+            raise NotAcknowledged("the answer's result is not S")
+
+    def _verdict(self, payment: Payment, path: str, ack: _Ack) -> str:
+        if ack.status != 200:
+            return f"not checked: HTTP status {ack.status}"
+        client_id = payment.client_id
+        try:
+            self._acquirers[client_id].verify(
+                ack.headers.get("Signature"),
+                path,
+                client_id,
+                ack.headers.get("Response-Time"),
+                ack.body,
+            )
+        except BadSignature as error:
+            return f"invalid: {error}"
+        return VALID
+
+    def _note(
+        self, kind: Direction, payment: Payment, signature: str, result: Result | None
+    ) -> None:
+        asks = kind is Direction.REQUEST
+        self._record.add(
+            self._clock.now(),
+            Party.NETWORK if asks else Party.ACQUIRER,
+            Party.ACQUIRER if asks else Party.NETWORK,
+            "notifyPayment",
+            kind,
+            payment_request_id=payment.payment_request_id,
+            payment_id=payment.payment_id,
+            result=result,
+            signature=signature,
+        )
+
+
+def signed_path(url: str) -> str:
+    """The path with its query of a notification address: what both sides sign."""
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    return f"{path}?{parts.query}" if parts.query else path
+
+
+def _result_of(raw: bytes) -> Result | None:
+    try:
+        return messages.decode(messages.ACKNOWLEDGEMENTS, raw).result
+    except BadMessage:
+        return None

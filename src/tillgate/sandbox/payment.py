@@ -1,0 +1,119 @@
+"""A payment as the network knows it, and the results it may have. Knows nothing of how the acquirer
+sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, timezone
+from enum import StrEnum
+
+from tillgate.alipayplus.messages import SUCCESS, Result
+from tillgate.core.money import Money
+from tillgate.core.results import MEANINGS
+from tillgate.sandbox.wallets import Customer, Wallet
+
+UTC_8 = timezone(timedelta(hours=8))
+"""The network's calendar and the zone it writes times in."""
+ORDER_LIFE = timedelta(seconds=60)
+"""Source: the guide, "paymentExpiryTime": one minute, whatever later time is asked for."""
+CANCEL_WINDOW_CLOSES = time(0, 15)
+"""On T+1, UTC+8. Source: Alipay+ cancelPayment."""
+
+
+class State(StrEnum):
+    """What is true of the money at the wallet."""
+
+    IN_PROCESS = "in_process"
+    """The wallet waits for its customer; nothing was taken."""
+    SUCCEEDED = "succeeded"
+    """The customer was debited."""
+    FAILED = "failed"
+    """Nothing was taken and nothing will be."""
+    CLOSED = "closed"
+    """Cancelled by the acquirer or expired: nothing was taken, or it was given back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """One order at the network.
+
+    Attributes:
+        client_id: the acquirer; its `payment_request_id` is unique among its own only.
+        order_amount: compared on a repeat, beside `amount`.
+        notify_url: where to tell the final result; None: nowhere.
+        expires_at: when an unpaid order is closed.
+        result: what a repeated pay and an inquiry say of it.
+        customer: whose code it was; None when the code belongs to nobody (any more).
+        pay_to_value: minor units of the wallet's currency; 0 without a customer.
+        is_cancelled: the acquirer asked to cancel it, and it was.
+        finished_at: when the state became final; None while in process.
+    """
+
+    client_id: str
+    payment_request_id: str
+    payment_id: str
+    reference_order_id: str
+    amount: Money
+    order_amount: tuple[str, int]
+    masked_code: str
+    notify_url: str | None
+    placed_at: datetime
+    expires_at: datetime
+    state: State
+    result: Result
+    wallet: Wallet | None = None
+    customer: Customer | None = None
+    pay_to_value: int = 0
+    is_cancelled: bool = False
+    paid_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def cancel_window_ends(self) -> datetime:
+        """From then on a cancel is refused: 00:15 UTC+8 of the day after it was placed."""
+        day = self.placed_at.astimezone(UTC_8).date() + timedelta(days=1)
+        return datetime.combine(day, CANCEL_WINDOW_CLOSES, UTC_8)
+
+
+_MESSAGES = {
+    "CANCEL_WINDOW_EXCEED": "The cancel window is over; refund the payment.",
+    "CURRENCY_NOT_SUPPORT": "The currency is not supported.",
+    "EXPIRED_CODE": "The payment code is expired.",
+    "INVALID_CLIENT": "The Client-Id is not known.",
+    "INVALID_CODE": "The payment code is not valid, or was used before.",
+    "INVALID_SIGNATURE": "The signature does not fit.",
+    "MEDIA_TYPE_NOT_ACCEPTABLE": "The Content-Type must be application/json.",
+    "METHOD_NOT_SUPPORTED": "The HTTP method must be POST.",
+    "NO_INTERFACE_DEF": "There is no such API.",
+    "ORDER_IS_CLOSED": "The order is closed.",
+    "ORDER_NOT_EXIST": "There is no such order.",
+    "PARAM_ILLEGAL": "A parameter is missing or not legal.",
+    "PAYMENT_IN_PROCESS": "The payment is being processed.",
+    "REPEAT_REQ_INCONSISTENT": "The same paymentRequestId came before with other values.",
+    "USER_BALANCE_NOT_ENOUGH": "The customer's balance is too low.",
+    "USER_PAYMENT_VERIFICATION_FAILED": "The customer did not confirm the payment.",
+}
+
+RESULTS: dict[str, Result] = {
+    code: Result(result_code=code, result_status=MEANINGS[code].outcome, result_message=message)
+    for code, message in _MESSAGES.items()
+} | {"SUCCESS": SUCCESS}
+"""Every result that the sandbox gives by itself, ready made."""
+
+
+def param_illegal(problem: str) -> Result:
+    """A refusal that names the field. `problem` never holds its value; cut at the 256 characters
+    that a resultMessage may have.
+    """
+    refusal = RESULTS["PARAM_ILLEGAL"]
+    return Result(
+        result_code=refusal.result_code,
+        result_status=refusal.result_status,
+        result_message=problem[:256],
+    )
+
+
+def wire_time(at: datetime) -> str:
+    """As the network writes times: `2021-04-08T14:48:50+08:00` (the guide's sample)."""
+    return at.astimezone(UTC_8).replace(microsecond=0).isoformat()

@@ -1,0 +1,208 @@
+"""What became of a call: each of the five values, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+
+import aiohttp
+import pytest
+from aiohttp import client_exceptions
+
+from tests.support import (
+    CLIENT_ID,
+    Call,
+    ScriptedNetwork,
+    acquirer_key,
+    http_answer,
+    network_key,
+    paid,
+    result,
+    ring,
+    signed_answer,
+)
+from tillgate.alipayplus import client
+from tillgate.alipayplus.client import (
+    AlipayPlusClient,
+    Answered,
+    Api,
+    BadlySigned,
+    Credentials,
+    NeverSent,
+    NoAnswer,
+    Unreadable,
+)
+from tillgate.alipayplus.messages import PAY_RESPONSES
+from tillgate.alipayplus.signing import SigningKey, new_private_key
+from tillgate.clock import SystemClock
+
+BODY = json.dumps({"paymentAmount": {"currency": "JPY", "value": "100"}}).encode()
+STRANGER = SigningKey.load(new_private_key())
+
+
+def fate_of(script, api=client.PAY, url=None):
+    """Make one call to a network that follows the script."""
+
+    async def run():
+        network = ScriptedNetwork(script)
+        async with network.running():
+            credentials = Credentials(
+                client_id=CLIENT_ID,
+                signing_key=acquirer_key(),
+                network_keys=ring(network_key()),
+            )
+            caller = AlipayPlusClient(url or network.url, credentials, SystemClock())
+            await caller.start()
+            try:
+                return await caller.call(api, BODY)
+            finally:
+                await caller.close()
+
+    return asyncio.run(run())
+
+
+def test_a_signed_success_is_answered_with_its_fields():
+    async def script(call: Call):
+        return signed_answer(call, paid(call))
+
+    fate = fate_of(script)
+    assert isinstance(fate, Answered)
+    assert fate.message.payment_id == "2026010100000001"
+    assert fate.message.wallet_brand_name == "KAKAOPAY"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("closed without a word", None),
+        ("HTTP 500", http_answer(b"{}", {}, 500)),
+        ("HTTP 404 with a page", http_answer(b"<html>", {}, 404)),
+        ("a redirect, which is not followed", http_answer(b"", {"Location": "/x"}, 302)),
+        ("half a body", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"),
+        ("not HTTP", b"SSH-2.0-OpenSSH\r\n\r\n"),
+        ("an endless body", http_answer(b" " * (client.ANSWER_BYTES_MAX + 2), {})),
+    ],
+)
+def test_what_may_have_arrived_is_no_answer(name, answer):
+    async def script(call: Call):
+        return answer
+
+    api = Api(client.PAY.path, PAY_RESPONSES, 0.5)
+    assert isinstance(fate_of(script, api), NoAnswer), name
+
+
+def test_silence_until_the_time_out_is_no_answer():
+    async def script(call: Call):
+        await asyncio.sleep(3600)
+
+    fate = fate_of(script, Api(client.PAY.path, PAY_RESPONSES, 0.05))
+    assert isinstance(fate, NoAnswer)
+
+
+def test_a_refused_connection_is_never_sent():
+    assert isinstance(fate_of(None, url="http://127.0.0.1:1"), NeverSent)
+
+
+def test_a_name_that_does_not_resolve_is_never_sent():
+    assert isinstance(fate_of(None, url="http://nothing.invalid:80"), NeverSent)
+
+
+def test_garbage_that_is_properly_signed_is_unreadable():
+    async def script(call: Call):
+        return signed_answer(call, b"<html>welcome</html>")
+
+    assert isinstance(fate_of(script), Unreadable)
+
+
+def test_a_pay_answer_older_than_its_request_is_unreadable():
+    """The answer names no paymentRequestId, so a replayed old one must not be believed."""
+
+    async def script(call: Call):
+        return signed_answer(call, paid(call), time="2021-04-08T14:48:50+08:00")
+
+    assert isinstance(fate_of(script), Unreadable)
+
+
+def test_an_answer_to_another_api_is_badly_signed():
+    async def script(call: Call):
+        other = Call(client.CANCEL.path, call.body, call.message, call.headers)
+        return signed_answer(other, paid(call))
+
+    assert isinstance(fate_of(script), BadlySigned)
+
+
+def test_an_answer_signed_by_a_stranger_is_badly_signed():
+    async def script(call: Call):
+        return signed_answer(call, paid(call), key=STRANGER)
+
+    assert isinstance(fate_of(script), BadlySigned)
+
+
+def test_an_unsigned_answer_is_badly_signed_and_says_what_it_claims():
+    async def script(call: Call):
+        return http_answer(json.dumps({"result": result("F", "INVALID_SIGNATURE")}).encode(), {})
+
+    fate = fate_of(script)
+    assert fate == BadlySigned("there is no Signature header", "INVALID_SIGNATURE")
+
+
+@pytest.mark.parametrize("position", range(0, 330, 11))
+def test_one_flipped_byte_of_the_answer_makes_it_fail(position):
+    async def script(call: Call):
+        answer = bytearray(signed_answer(call, paid(call)))
+        start = answer.index(b"\r\n\r\n") + 4
+        answer[start + position % (len(answer) - start)] ^= 1
+        return bytes(answer)
+
+    assert isinstance(fate_of(script), BadlySigned)
+
+
+def test_every_exception_of_the_http_library_is_classified():
+    """Only these prove that no byte left; a class that a new release brings must be looked at."""
+    never_sent = {
+        "ClientConnectorError",
+        "ClientConnectorDNSError",
+        "ClientConnectorSSLError",
+        "ClientConnectorCertificateError",
+        "ClientProxyConnectionError",
+        "UnixClientConnectorError",
+        "ClientSSLError",
+        "ConnectionTimeoutError",
+    }
+    may_have_arrived = {
+        "ClientError",
+        "ClientConnectionError",
+        "ClientConnectionResetError",
+        "ClientOSError",
+        "ClientPayloadError",
+        "ClientResponseError",
+        "ClientHttpProxyError",
+        "ContentTypeError",
+        "InvalidURL",
+        "InvalidUrlClientError",
+        "InvalidUrlRedirectClientError",
+        "NonHttpUrlClientError",
+        "NonHttpUrlRedirectClientError",
+        "RedirectClientError",
+        "ServerConnectionError",
+        "ServerDisconnectedError",
+        "ServerFingerprintMismatch",
+        "ServerTimeoutError",
+        "SocketTimeoutError",
+        "TooManyRedirects",
+        "UploadAbortedError",
+        "WSServerHandshakeError",
+        "WSMessageTypeError",
+    }
+    classes = {
+        name: value
+        for name, value in vars(client_exceptions).items()
+        if inspect.isclass(value)
+        and issubclass(value, Exception)
+        and value.__module__ == client_exceptions.__name__
+    }
+    assert set(classes) == never_sent | may_have_arrived
+    for name, value in classes.items():
+        proves = issubclass(value, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+        assert proves == (name in never_sent), name

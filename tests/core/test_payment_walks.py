@@ -1,0 +1,309 @@
+"""Random walks over a payment's life: what holds whatever comes, in whatever order."""
+
+import heapq
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.core.payment_cases import (
+    EVENTS,
+    PLACED,
+    POLICY,
+    WINDOW_CLOSES,
+    at,
+    failed,
+    opened,
+    paid,
+    unknown,
+)
+from tillgate.core.model import (
+    RESTING,
+    WAITING,
+    CancelAnswered,
+    CancelRequested,
+    CancelUnanswered,
+    InquiryAnswered,
+    InquiryRefused,
+    InquiryUnanswered,
+    Notified,
+    PayAnswered,
+    PayNeverLeft,
+    PayRefusedUnsigned,
+    PayUnanswered,
+    SendCancel,
+    SendInquiry,
+    SendPay,
+    Status,
+    TimerDue,
+)
+from tillgate.core.payment import next_step, step
+from tillgate.core.results import NextStep, Outcome
+
+SUCCESSES = {name for name in EVENTS if " S" in name and not name.startswith("cancel")}
+FAILURES = {name for name in EVENTS if " F" in name}
+# What the network says of a payment, in words that end one of which a byte may have left.
+EXPLICIT = FAILURES | {"cancel S", "cancel not exist", "inquiry S cancelled"}
+
+EDGES = {
+    Status.PENDING: set(Status) - {Status.UNRESOLVED},
+    Status.SUCCEEDED: {Status.CANCELLING},
+    Status.FAILED: {Status.CANCELLING},
+    Status.CANCELLED: {Status.CANCELLING},
+    Status.CANCELLING: {Status.CANCELLED, Status.UNRESOLVED},
+    Status.UNRESOLVED: {Status.CANCELLED, Status.CANCELLING},
+}
+
+# How long after the last event this one comes; None: exactly when the payment's timer is due.
+WAITS = st.one_of(st.none(), st.sampled_from([0, 0.001, 0.5, 1, 3, 5, 9, 20, 60, 3600, 50_000]))
+WALKS = st.lists(st.tuples(WAITS, st.sampled_from(sorted(EVENTS))), max_size=60)
+
+
+def check_step(before, name, now, taken):
+    after, effects = taken.payment, taken.effects
+    if after is before:
+        assert effects == ()
+        return
+    assert after.version == before.version + 1
+    assert after.order is before.order
+    assert after.is_final >= before.is_final
+    assert after.holds_order <= before.holds_order
+    assert (after.status in {Status.FAILED, Status.CANCELLED}) <= (not after.holds_order)
+    assert after.status is before.status or after.status in EDGES[before.status]
+    if after.status in WAITING:
+        assert after.next_action_at is not None
+    if after.status in RESTING:
+        assert after.is_final
+        assert after.next_action_at is None
+    if after.status in {Status.FAILED, Status.CANCELLED} and after.status is not before.status:
+        assert after.sends_open == 0 or name in EXPLICIT
+    if after.status is Status.SUCCEEDED and before.status is Status.PENDING:
+        assert name in SUCCESSES
+    assert len([one for one in effects if isinstance(one, SendPay | SendInquiry | SendCancel)]) <= 1
+    if any(isinstance(one, SendPay) for one in effects):
+        assert before.may_resend
+        assert now < before.order.expires_at
+        assert after.sends == before.sends + 1
+    assert next_step(after) in NextStep
+
+
+@given(WALKS)
+@example([(1, "pay F judged"), (20, "notified S"), (1, "cancel S")])
+@example([(1, "pay U in process"), (1, "cancel asked"), (1, "cancel S"), (1, "notified S")])
+def test_whatever_comes_the_rules_hold(facts):
+    payment, now = opened(), PLACED
+    for wait, name in facts:
+        if wait is None:
+            now = max(now, payment.next_action_at or now)
+        else:
+            now += timedelta(seconds=wait)
+        taken = step(payment, EVENTS[name], now, POLICY)
+        check_step(payment, name, now, taken)
+        payment = taken.payment
+
+
+NEVER_PAID = [name for name in EVENTS if name not in SUCCESSES]
+
+
+@given(st.lists(st.tuples(WAITS, st.sampled_from(sorted(NEVER_PAID))), max_size=60))
+def test_without_a_success_nothing_is_ever_paid(facts):
+    payment, now = opened(), PLACED
+    for wait, name in facts:
+        if wait is None:
+            now = max(now, payment.next_action_at or now)
+        else:
+            now += timedelta(seconds=wait)
+        payment = step(payment, EVENTS[name], now, POLICY).payment
+        assert payment.status is not Status.SUCCEEDED
+
+
+# Inquiries
+# -------------------------------------------------------------------------------------------------
+
+INQUIRIES_MAX = 20 + 1
+PENDING_EVENTS = [
+    "pay S without amount",
+    "pay U in process",
+    "pay U other",
+    "pay unanswered",
+    "pay never left",
+    "pay refused unsigned",
+    "inquiry U",
+    "inquiry not exist",
+    "inquiry refused",
+    "inquiry unanswered",
+    "notified S without amount",
+    "notified U",
+    "pay F repeat",
+    "pay F says nothing",
+]
+
+
+def inquiries_in_the_first_minute(facts):
+    payment, now, asked = opened(), PLACED, 0
+    for wait, name in facts:
+        now += timedelta(milliseconds=wait)
+        if now >= at(60):
+            break
+        for event in (TimerDue(), EVENTS[name]):
+            taken = step(payment, event, now, POLICY)
+            asked += any(isinstance(one, SendInquiry) for one in taken.effects)
+            payment = taken.payment
+    return asked
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([10, 100, 1000]), st.sampled_from(PENDING_EVENTS)), max_size=120
+    )
+)
+def test_any_order_of_events_asks_20_times_in_the_first_minute_at_most(facts):
+    assert inquiries_in_the_first_minute(facts) <= INQUIRIES_MAX
+
+
+@pytest.mark.parametrize("refusal", ["pay F repeat", "pay F says nothing", "pay S other amount"])
+def test_a_refusal_that_is_repeated_never_becomes_a_storm(refusal):
+    facts = [(500, name) for _ in range(60) for name in (refusal, "inquiry U")]
+    assert inquiries_in_the_first_minute(facts) <= INQUIRIES_MAX
+
+
+def test_a_payment_in_process_is_asked_about_10_to_20_times_in_its_minute():
+    payment, now, asked = opened(), PLACED, 0
+    payment = step(payment, EVENTS["pay U in process"], at(0.3), POLICY).payment
+    while payment.status is Status.PENDING:
+        now = payment.next_action_at
+        taken = step(payment, TimerDue(), now, POLICY)
+        asked += any(isinstance(one, SendInquiry) for one in taken.effects)
+        payment = step(
+            taken.payment, EVENTS["inquiry U"], now + timedelta(seconds=0.1), POLICY
+        ).payment
+    assert 10 <= asked <= 20
+    assert at(60) <= now < at(61)
+
+
+# The bound: a tiny driver, and a network that answers every call
+# -------------------------------------------------------------------------------------------------
+
+PAY_ANSWERS = st.sampled_from(
+    [
+        PayAnswered(paid()),
+        PayAnswered(paid(amount=None)),
+        PayAnswered(failed("INVALID_CODE")),
+        PayAnswered(failed("PARAM_ILLEGAL")),
+        PayAnswered(failed("REPEAT_REQ_INCONSISTENT")),
+        PayAnswered(unknown("PAYMENT_IN_PROCESS")),
+        PayAnswered(unknown("UNKNOWN_EXCEPTION")),
+        PayNeverLeft("refused"),
+        PayRefusedUnsigned("KEY_NOT_FOUND"),
+        PayUnanswered("time-out"),
+    ]
+)
+INQUIRY_ANSWERS = st.sampled_from(
+    [
+        InquiryAnswered(paid()),
+        InquiryAnswered(failed("ORDER_IS_CLOSED")),
+        InquiryAnswered(unknown("PAYMENT_IN_PROCESS")),
+        InquiryAnswered(paid(is_cancelled=True)),
+        InquiryRefused("ORDER_NOT_EXIST"),
+        InquiryRefused("PARAM_ILLEGAL"),
+        InquiryUnanswered("time-out"),
+    ]
+)
+CANCEL_ANSWERS = st.sampled_from(
+    [
+        CancelAnswered(Outcome.SUCCESS, "SUCCESS"),
+        CancelAnswered(Outcome.FAILURE, "ORDER_NOT_EXIST"),
+        CancelAnswered(Outcome.FAILURE, "CANCEL_WINDOW_EXCEED"),
+    ]
+)
+
+
+@st.composite
+def networks(draw):
+    """What the network answers, call by call, and how long each takes, within its time-out."""
+    return {
+        SendPay: draw(st.lists(st.tuples(st.sampled_from([0.05, 2, 7.9]), PAY_ANSWERS))),
+        SendInquiry: draw(st.lists(st.tuples(st.sampled_from([0.05, 2, 4.9]), INQUIRY_ANSWERS))),
+        SendCancel: draw(st.lists(st.tuples(st.sampled_from([0.05, 2, 7.9]), CANCEL_ANSWERS))),
+    }
+
+
+NO_SUCCESS = failed("")
+LAST_WORD = {
+    SendPay: (7.9, PayUnanswered("time-out")),
+    SendInquiry: (4.9, InquiryUnanswered("time-out")),
+    SendCancel: (7.9, CancelAnswered(Outcome.FAILURE, "ORDER_NOT_EXIST")),
+}
+
+
+def drive(network, visits, until):
+    """Save, perform, hear the answer, step: until the payment rests or the time is over."""
+    queue, order = [], count()
+    network = {call: iter(answers) for call, answers in network.items()}
+
+    def later(seconds, event, now):
+        heapq.heappush(queue, (now + timedelta(seconds=seconds), next(order), event))
+
+    for seconds, event in visits:
+        later(seconds, event, PLACED)
+    payment, now, effects, was_paid = opened(), PLACED, (SendPay(),), False
+    while payment.status in WAITING and now <= until:
+        for effect in effects:
+            if type(effect) in network:
+                wait, event = next(network[type(effect)], LAST_WORD[type(effect)])
+                later(wait, event, now)
+        due = payment.next_action_at
+        if queue and queue[0][0] <= due:
+            now, _, event = heapq.heappop(queue)
+        else:
+            now, event = max(now, due), TimerDue()
+        if was_paid and event == EVENTS["cancel not exist"]:
+            event = EVENTS["cancel S"]  # It reported a success, so it knows the order.
+        was_paid |= getattr(event, "report", NO_SUCCESS).outcome is Outcome.SUCCESS
+        taken = step(payment, event, now, POLICY)
+        payment, effects = taken.payment, taken.effects
+    return payment, now
+
+
+VISITS = st.lists(
+    st.tuples(
+        st.sampled_from([0.5, 3, 12, 30, 58, 61, 70]),
+        st.sampled_from([CancelRequested("till"), Notified(paid()), Notified(paid(amount=None))]),
+    ),
+    max_size=2,
+)
+
+
+@given(networks(), VISITS)
+@example({SendPay: [], SendInquiry: [], SendCancel: []}, [])
+@example({SendPay: [], SendInquiry: [], SendCancel: []}, [(0.5, CancelRequested("till"))])
+@example(
+    {
+        SendPay: [(0.05, PayAnswered(failed("REPEAT_REQ_INCONSISTENT")))],
+        SendInquiry: [],
+        SendCancel: [(2, CancelAnswered(Outcome.FAILURE, "ORDER_NOT_EXIST"))],
+    },
+    [(3, CancelRequested("till"))],
+)
+def test_a_network_that_answers_brings_every_payment_to_its_end_by_90_seconds(network, visits):
+    payment, now = drive(network, visits, at(200))
+    assert payment.is_final or payment.status is Status.UNRESOLVED
+    assert now <= at(90)
+
+
+@pytest.mark.parametrize(
+    "cancel",
+    [
+        CancelUnanswered("time-out"),
+        CancelAnswered(Outcome.UNKNOWN, "UNKNOWN_EXCEPTION"),
+        CancelAnswered(Outcome.FAILURE, "PROCESS_FAIL"),
+        CancelAnswered(Outcome.FAILURE, "ACCESS_DENIED"),
+    ],
+)
+def test_a_network_that_never_closes_leaves_it_unresolved_by_half_an_hour_after_the_window(cancel):
+    network = {SendPay: [], SendInquiry: [], SendCancel: [(0.1, cancel)] * 10_000}
+    payment, now = drive(network, [], WINDOW_CLOSES + timedelta(hours=2))
+    assert payment.status is Status.UNRESOLVED
+    assert now <= WINDOW_CLOSES + timedelta(minutes=30)

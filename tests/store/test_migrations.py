@@ -1,0 +1,93 @@
+"""Schema, migrations and raw statements say the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+
+from tillgate.core.errors import StoreError
+from tillgate.store import migrate, rows, schema, sqlite
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "test.sqlite3"
+    migrate.upgrade(path)
+    return path
+
+
+def test_the_migrations_make_exactly_the_metadata(database):
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, schema.metadata) == []
+    engine.dispose()
+
+
+def test_head_is_the_newest_migration():
+    folder = Path(migrate.__file__).parent / "migrations"
+    assert ScriptDirectory(str(folder)).get_current_head() == migrate.HEAD
+
+
+def test_upgrading_twice_changes_nothing(database):
+    before = database.read_bytes()
+    migrate.upgrade(database)
+    assert database.read_bytes() == before
+
+
+def test_a_database_of_a_newer_release_is_refused(database):
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="newer release"):
+        migrate.upgrade(database)
+
+
+def statements() -> dict[str, str]:
+    verbs = ("INSERT", "UPDATE", "SELECT")
+    return {
+        name: value
+        for name, value in vars(sqlite).items()
+        if isinstance(value, str) and name.startswith(verbs)
+    }
+
+
+@pytest.mark.parametrize("name", sorted(statements()))
+def test_every_raw_statement_is_prepared_at_the_head_revision(database, name):
+    statement = statements()[name]
+    connection = sqlite3.connect(database)
+    connection.execute(f"EXPLAIN {statement}", (None,) * statement.count("?"))
+    connection.close()
+
+
+def test_the_raw_columns_are_the_tables():
+    raw = set(rows.PAYMENT_COLUMNS) | set(sqlite._REQUEST_COLUMNS)
+    assert raw == set(schema.payment.columns.keys())
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("SELECT_PAYMENT", "PRIMARY KEY"),
+        ("UPDATE_PAYMENT", "PRIMARY KEY"),
+        ("SELECT_BODY", "PRIMARY KEY"),
+        ("SELECT_BY_KEY", "INDEX"),
+        ("SELECT_BY_ORDER", "INDEX"),
+        ("SELECT_WAITING", "ix_payment_next_action_at"),
+        ("SELECT_HISTORY", "PRIMARY KEY"),
+    ],
+)
+def test_no_statement_scans_the_table(database, name, index):
+    statement = statements()[name]
+    connection = sqlite3.connect(database)
+    plan = connection.execute(
+        f"EXPLAIN QUERY PLAN {statement}", (None,) * statement.count("?")
+    ).fetchall()
+    connection.close()
+    assert index in plan[0][3], plan
