@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -147,10 +147,11 @@ class Api:
 
 
 @contextlib.asynccontextmanager
-async def gateway(folder: Path, network_url: str) -> AsyncIterator[Api]:
+async def gateway(folder: Path, network_url: str, **changes: Any) -> AsyncIterator[Api]:
     """A whole gateway on a loopback port, with a client."""
     listener = listen(Address("127.0.0.1", 0))
-    built = build_gateway(gateway_settings(folder, network_url), url_of(listener))
+    settings = replace(gateway_settings(folder, network_url), **changes)
+    built = build_gateway(settings, url_of(listener))
     async with serving(built.app, listener) as url, aiohttp.ClientSession() as session:
         yield Api(url, session)
 
@@ -164,7 +165,7 @@ def order(**changes: Any) -> dict[str, Any]:
     return {"code": changes.pop("code", CODE), "order": inner, **changes}
 
 
-# A network on command -----------------------------------------------------------------------------
+# --- A network on command
 
 
 @dataclass
@@ -318,3 +319,131 @@ async def notify(
     }
     async with api.session.post(api.url + path, data=tamper(body), headers=headers) as response:
         return response.status, await response.read(), response.headers
+
+
+# --- A sandbox and what stands between
+
+
+@contextlib.asynccontextmanager
+async def sandbox(**changes: Any) -> AsyncIterator[str]:
+    """The sandbox on a loopback port, with the test keys; gives its URL."""
+    from tillgate.sandbox.app import SandboxSettings, create_app
+    from tillgate.sandbox.wallets import load_wallets
+
+    settings = SandboxSettings(
+        signing_key=network_key(),
+        acquirers={CLIENT_ID: ring(acquirer_key())},
+        wallets=load_wallets(),
+        **changes,
+    )
+    app = create_app(settings, SystemClock())
+    async with serving(app, listen(Address("127.0.0.1", 0))) as url:
+        yield url
+
+
+Change = Callable[[bytes], bytes | None]
+"""What a proxy does to a message: hand on these bytes, or (None) close the connection instead."""
+
+
+@dataclass
+class Proxy:
+    """Stands between two sides and spoils messages on command. Numbers count from 1."""
+
+    upstream: str
+    on_request: Callable[[int, bytes], bytes | None] = lambda number, raw: raw
+    on_response: Callable[[int, bytes], bytes | None] = lambda number, raw: raw
+    seen: int = 0
+    bodies: list[bytes] = field(default_factory=list)
+    url: str = ""
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Proxy]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield self
+        finally:
+            server.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        raw = await _message(reader)
+        self.seen += 1
+        number = self.seen
+        self.bodies.append(raw.partition(b"\r\n\r\n")[2])
+        request = self.on_request(number, raw)
+        if request is None:
+            return False
+        host, _, port = self.upstream.removeprefix("http://").partition(":")
+        up_reader, up_writer = await asyncio.open_connection(host, int(port))
+        try:
+            up_writer.write(request)
+            whole = await _message(up_reader)
+            answer = self.on_response(number, whole)
+        finally:
+            up_writer.close()
+            with contextlib.suppress(OSError):
+                await up_writer.wait_closed()
+        if answer is None:
+            return False
+        writer.write(answer)
+        await writer.drain()
+        return len(answer) == len(whole)
+
+
+async def _message(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    lines = head.decode("latin-1").lower().split("\r\n")
+    length = next((line for line in lines if line.startswith("content-length:")), "x:0")
+    return head + await reader.readexactly(int(length.partition(":")[2]))
+
+
+def flip(raw: bytes, position: int) -> bytes:
+    """The message with one bit of its body changed."""
+    changed = bytearray(raw)
+    start = raw.index(b"\r\n\r\n") + 4
+    changed[start + position % (len(raw) - start)] ^= 1
+    return bytes(changed)
+
+
+@dataclass
+class Wallets:
+    """The sandbox's control API as a test uses it."""
+
+    url: str
+    session: aiohttp.ClientSession
+
+    async def code(self, **asked: str) -> str:
+        async with self.session.post(f"{self.url}/sandbox/codes", json=asked) as response:
+            return str((await response.json())["code"])
+
+    async def get(self, path: str) -> Any:
+        async with self.session.get(f"{self.url}/sandbox{path}") as response:
+            return await response.json()
+
+    async def debits(self, payment_request_id: str) -> tuple[int, int]:
+        """How often and how much (net, in the payment's currency) the customer was charged."""
+        async with self.session.get(
+            f"{self.url}/sandbox/payments/{payment_request_id}"
+        ) as response:
+            if response.status == 404:
+                return 0, 0
+            told = await response.json()
+            return int(told["debits"]), int(told["net_debit"])

@@ -97,7 +97,7 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SandboxSettings:
+class SandboxConfig:
     """Everything `sandbox` needs."""
 
     listen: Address
@@ -135,14 +135,14 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
     return settings
 
 
-def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxSettings:
+def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig:
     """Read what `sandbox` needs.
 
     Raises:
         ConfigError: lists every problem.
     """
     source = _Source.open(environ, file)
-    settings = SandboxSettings(
+    settings = SandboxConfig(
         listen=source.address("sandbox", "listen"),
         signing_key=_signing_key(source, "sandbox"),
         acquirers=_acquirers(source),

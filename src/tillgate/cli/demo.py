@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,8 @@ class Story:
 
 def demo(arguments: argparse.Namespace) -> int:
     """Run it; 0 when the payments succeeded."""
+    # A polite kill ends the children as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     out = sys.stderr if arguments.json else sys.stdout
     with contextlib.ExitStack() as stack:
         folder = _folder(arguments, stack)
@@ -252,8 +255,8 @@ def _tell(story: Story, sides: _Sides, out: IO[str]) -> None:
     lines.line(
         payment["created_at"],
         "gateway",
-        f"{identified.kind} of {identified.length} digits",
-        f"issuer {identified.issuer or 'not known'}, {identified.reason} -> {payment['route']}",
+        f"{identified.kind}, {identified.length} digits",
+        f"issuer {identified.issuer or 'not known'}; rule {payment['rule']} -> {payment['route']}",
     )
     lines.group("Step 5", "the gateway asks Alipay+ for the money")
     lines.rows(r for r in rows if r["api"] == "pay" and r["from"] == "acquirer")
@@ -268,7 +271,9 @@ def _tell(story: Story, sides: _Sides, out: IO[str]) -> None:
         f"id {payment['id']} paymentId {payment['payment_id']}",
     )
     lines.group("Steps 12-18", "inquiryPayment and notifyPayment, so that no result is lost")
-    inquiries = [r for r in rows if r["api"] == "inquiryPayment"]
+    inquiries = [
+        r for r in rows if r["api"] == "inquiryPayment" and "acquirer" in (r["from"], r["to"])
+    ]
     lines.rows(inquiries)
     if not inquiries:
         lines.note("inquiryPayment was not needed: the result was known before the first was due")
@@ -296,15 +301,16 @@ class _Lines:
         print(f"   {'':12}  {text}", file=self._out)
 
     def line(self, at: str, who: str, what: str, ids: str) -> None:
-        print(f"   {at[11:23]}  {who:22} {what:34} {ids}".rstrip(), file=self._out)
+        print(f"   {at[11:23]}  {who:18} {what:26} {ids}".rstrip(), file=self._out)
 
     def rows(self, rows: Any) -> None:
         for row in rows:
-            what = row["api"] if row["kind"] == "request" else f"{row['api']} {row['result'] or ''}"
+            what = row["api"] if row["kind"] == "request" else f"  {row['result'] or 'answer'}"
+            is_signed = not row["signature"].startswith("none")
             pairs = (
                 ("paymentRequestId", row["payment_request_id"]),
                 ("paymentId", row["payment_id"]),
-                ("signature", row["signature"]),
+                ("signature", row["signature"] if is_signed else None),
             )
             ids = " ".join(f"{name} {value}" for name, value in pairs if value)
             self.line(row["at"], f"{_NAMES[row['from']]} -> {_NAMES[row['to']]}", what, ids)

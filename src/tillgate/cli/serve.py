@@ -44,11 +44,19 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
 
 def serve_sandbox(arguments: argparse.Namespace) -> int:
     """Run the sandbox until SIGINT or SIGTERM."""
-    settings = load_sandbox(os.environ, _settings_file(arguments))
+    config = load_sandbox(os.environ, _settings_file(arguments))
     logs.set_up()
-    listener = _listen(arguments, settings.listen)
-    from tillgate.sandbox.app import create_app
+    from tillgate.sandbox.app import SandboxSettings, create_app
+    from tillgate.sandbox.wallets import load_wallets
 
+    settings = SandboxSettings(
+        signing_key=config.signing_key,
+        acquirers=config.acquirers,
+        wallets=load_wallets(config.wallets),
+        notify_delay_s=config.notify_delay_s,
+        latency_s=config.latency_s,
+    )
+    listener = _listen(arguments, config.listen)
     url = url_of(listener)
     app = create_app(settings, SystemClock())
     return serve(

@@ -1,4 +1,4 @@
-"""The testers' side: codes, customers' thumbs, books and messages, as plain JSON without signatures.
+"""The testers' side: codes, customers' thumbs, books and messages. Plain JSON without signatures.
 
 For loopback only: whoever reaches it can spend every customer's money. The answer of
 `POST /sandbox/codes` is the only place that ever shows a whole payment code.
@@ -308,7 +308,7 @@ def _code_request(body: bytes) -> CodeRequest:
 
 
 def _field_in(message: str) -> str:
-    """msgspec names an unknown field in its text only."""
+    """Where the message alone names an unknown field."""
     name = message.partition("field `")[2].partition("`")[0]
     return f"$.{name}" if name else "$"
 
