@@ -1,4 +1,5 @@
-"""What several test files share: keys, settings, a server in the test's own loop, a scripted network.
+"""What several test files share: keys, settings, a server in the test's own loop, a scripted
+network.
 
 No mocks: everything here speaks real HTTP with real signatures.
 """

@@ -1,4 +1,6 @@
-"""Real processes: kill -9 between send and answer, the demo as a user runs it, signals, ports, files."""
+"""Real processes: kill -9 between send and answer, the demo as a user runs it, signals, ports,
+files.
+"""
 
 from __future__ import annotations
 
@@ -135,14 +137,16 @@ def test_kill_9_between_send_and_answer_ends_as_the_ledger_says_with_one_debit(f
         assert payment["status"] == "SUCCEEDED"
         assert payment["payment_id"] == told["payment_id"]
         assert (told["debits"], told["net_debit"]) == (1, 100)
-        assert [row["kind"] for row in timeline["events"]][0] == "accepted"
+        assert timeline["events"][0]["kind"] == "accepted"
         logs = sandbox.log.read_text() + gateway.log.read_text()
         assert code not in logs
         assert "Traceback" not in logs
 
 
 def test_kill_9_before_anything_was_sent_still_ends(folder):
-    """The network is away: the gateway dies with a counted send that never left, and goes on after."""
+    """The network is away: the gateway dies with a counted send that never left, and goes on
+    after.
+    """
     with running(folder, "sandbox") as sandbox:
         code = call(sandbox.url, "POST", "/sandbox/codes", {}).body["code"]
         with running(folder, "serve", **reaching("http://127.0.0.1:1")) as gateway:

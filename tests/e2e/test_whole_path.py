@@ -1,4 +1,6 @@
-"""From till to wallet and back: real HTTP on three hops, real signatures, the sandbox's ledger as truth."""
+"""From till to wallet and back: real HTTP on three hops, real signatures, the sandbox's ledger
+as truth.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import random
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -198,13 +199,18 @@ async def running(keys: Keys, clock=None, **changes) -> AsyncIterator[Rig]:
     await site.start()
     shop.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     listener = listen(Address("127.0.0.1", 0))
+    # asyncio's own loop leaves Nagle's algorithm on for a socket made without a protocol number;
+    # every answer of two writes would wait 40 ms for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     config = uvicorn.Config(app, http="httptools", ws="none", lifespan="on", log_config=None)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.is_up.wait()
     assert server.started
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-        yield Rig(url_of(listener), keys, shop, session)
-    server.should_exit = True
-    await serving
-    await runner.cleanup()
+    try:
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            yield Rig(url_of(listener), keys, shop, session)
+    finally:
+        server.should_exit = True
+        await serving
+        await runner.cleanup()

@@ -303,7 +303,9 @@ def test_a_notification_without_payment_is_kept(tmp_path):
 
 
 def test_a_full_disk_fails_the_write_saves_nothing_and_heals(tmp_path):
-    """SQLITE_FULL is what a full disk gives; a page limit on the writer's connection brings it about."""
+    """SQLITE_FULL is what a full disk gives; a page limit on the writer's connection brings it
+    about.
+    """
 
     async def work(store):
         await store.open(opening(1))

@@ -1,4 +1,6 @@
-"""The merchant's API at its edge: bad input, idempotency, waiting, access. Real HTTP, real store."""
+"""The merchant's API at its edge: bad input, idempotency, waiting, access. Real HTTP, real
+store.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tillgate.alipayplus.messages import Amount, BadMessage, PayRequest, parse_time
+from tillgate.alipayplus.messages import Amount, BadMessage, PayRequest, decode, parse_time
 from tillgate.core.money import VALUE_MAX
 
 CONNECT_WALLET = "CONNECT_WALLET"
@@ -19,6 +19,7 @@ ID_LENGTH_MAX = 64
 DESCRIPTION_LENGTH_MAX = 256
 URL_LENGTH_MAX = 2048
 
+_ANYTHING = msgspec.json.Decoder()
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 _VALUE = re.compile(r"[0-9]{1,18}\Z")
 
@@ -26,11 +27,17 @@ _VALUE = re.compile(r"[0-9]{1,18}\Z")
 def empty_text(body: bytes) -> str | None:
     """The path of the first `""`. Source: "Structure" on every API page: leave out what is not
     needed, never send "".
+
+    Raises:
+        BadMessage: the body is not JSON.
     """
     # Nearly no request has one, and a second parse costs more than this look.
     if b'""' not in body:
         return None
-    path = _first_empty(msgspec.json.decode(body), "$")
+    try:
+        path = _first_empty(decode(_ANYTHING, body), "$")
+    except RecursionError:  # nested almost as deep as the parser allows
+        raise BadMessage("the body is nested too deep") from None
     return f"{path}: must not be empty; leave it out" if path else None
 
 

@@ -122,8 +122,8 @@ class SignedApi:
             api = self._apis.get(_without_query(call.path))
             if api is None:
                 raise Refused(RESULTS["NO_INTERFACE_DEF"])
-            body = _checked_body(call)
             try:
+                body = _checked_body(call)
                 answer = api(client_id, body, self._clock.now())
             except BadMessage as error:
                 raise Refused(param_illegal(str(error))) from None

@@ -1,0 +1,208 @@
+"""The follower against a real store and a scripted network: what happens when either fails."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from tests import support
+from tests.support import (
+    Call,
+    ScriptedNetwork,
+    acquirer_key,
+    gateway,
+    http_answer,
+    network_key,
+    notification,
+    notify,
+    order,
+    paid,
+    result,
+    signed_answer,
+)
+from tillgate.core.errors import StoreError
+from tillgate.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Lets a test make the store's saves fail, as a full disk would, and heal again."""
+    broken: set[str] = set()
+    for name in ("open", "save", "keep_unmatched"):
+        real = getattr(SqliteStore, name)
+
+        async def call(self, *args, _real=real, _name=name, **more):
+            if _name in broken:
+                raise StoreError("the disk is full")
+            return await _real(self, *args, **more)
+
+        monkeypatch.setattr(SqliteStore, name, call)
+    return broken
+
+
+def run(tmp_path, script, work):
+    async def whole():
+        network = ScriptedNetwork(script)
+        async with network.running(), gateway(tmp_path, network.url) as api:
+            return await work(api, network)
+
+    return asyncio.run(whole())
+
+
+async def in_process(call: Call):
+    return signed_answer(call, {"result": result("U", "PAYMENT_IN_PROCESS")})
+
+
+def test_when_the_store_cannot_open_a_payment_nothing_is_sent(tmp_path, failing):
+    async def work(api, network):
+        failing.add("open")
+        status, problem = await api.post(order(), wait=5)
+        failing.clear()
+        again, _ = await api.post(order(), wait=5)
+        return status, problem["code"], again, network.count("/pay")
+
+    async def pays(call: Call):
+        return signed_answer(call, paid(call))
+
+    assert run(tmp_path, pays, work) == (503, "store_unavailable", 201, 1)
+
+
+def test_an_outcome_that_could_not_be_saved_is_asked_for_again(tmp_path, failing, caplog):
+    """The row still awaits the call's outcome; when that is overdue, the identical pay goes out."""
+
+    async def pays(call: Call):
+        if len(seen) == 0:
+            failing.add("save")
+        seen.append(call.body)
+        return signed_answer(call, paid(call))
+
+    async def work(api, network):
+        _, first = await api.post(order(), wait=1)
+        failing.clear()
+        _, later = await api.get(f"/v1/payments/{first['id']}", wait=15)
+        return first["status"], later["status"]
+
+    seen: list[bytes] = []
+    with caplog.at_level(logging.ERROR):
+        assert run(tmp_path, pays, work) == ("PENDING", "SUCCEEDED")
+    assert len(set(seen)) == 1
+    assert len(seen) == 2
+    assert "outcome not saved" in caplog.text
+
+
+def test_a_notification_is_acknowledged_only_after_its_commit(tmp_path, failing):
+    async def work(api, network):
+        _, payment = await api.post(order())
+        # The pay's answer has been saved once the payment says so.
+        while (await api.get(f"/v1/payments/{payment['id']}"))[1]["result"] is None:
+            pass
+        failing.add("save")
+        refused, _, headers = await notify(api, notification(payment["id"]))
+        _, between = await api.get(f"/v1/payments/{payment['id']}")
+        failing.clear()
+        accepted, *_ = await notify(api, notification(payment["id"]))
+        _, after = await api.get(f"/v1/payments/{payment['id']}")
+        return refused, headers.get("Signature"), between["status"], accepted, after["status"]
+
+    assert run(tmp_path, in_process, work) == (503, None, "PENDING", 200, "SUCCEEDED")
+
+
+def test_an_unknown_notification_that_cannot_be_kept_is_not_acknowledged(tmp_path, failing):
+    async def work(api, network):
+        failing.add("keep_unmatched")
+        return (await notify(api, notification("pay_of_nobody")))[0]
+
+    assert run(tmp_path, in_process, work) == 503
+
+
+def test_a_success_after_a_failure_gives_the_money_back(tmp_path, caplog):
+    """D3: recorded, alerted, reversed; the till that was told "not paid" stays right."""
+
+    async def refuses(call: Call):
+        if call.path.endswith("/pay"):
+            return signed_answer(call, {"result": result("F", "RISK_REJECT")})
+        return signed_answer(call, {"result": result("S", "SUCCESS")})
+
+    async def work(api, network):
+        _, failed = await api.post(order(), wait=5)
+        await notify(api, notification(failed["id"]))
+        path = f"/v1/payments/{failed['id']}"
+        while (await api.get(path))[1]["status"] != "CANCELLED":
+            pass
+        return failed["status"], (await api.get(path))[1], network.count("/cancelPayment")
+
+    with caplog.at_level(logging.WARNING):
+        status, after, cancels = run(tmp_path, refuses, work)
+    assert (status, after["status"], after["final"], cancels) == ("FAILED", "CANCELLED", True, 1)
+    assert "giving the money back" in caplog.text
+
+
+def test_the_customer_of_another_payment_is_never_believed(tmp_path):
+    """An answer with a paymentId that another payment holds is no success, and is asked about."""
+
+    async def same_id(call: Call):
+        if call.path.endswith("/pay"):
+            return signed_answer(call, paid(call, "one-id"))
+        return signed_answer(call, {"result": result("F", "ORDER_NOT_EXIST")})
+
+    async def work(api, network):
+        first = await api.post(order(), "k1", wait=5)
+        second = await api.post(order(order="order-2"), "k2", wait=1)
+        return first[1]["status"], second[1]["status"], network.count("/inquiryPayment") >= 1
+
+    assert run(tmp_path, same_id, work) == ("SUCCEEDED", "PENDING", True)
+
+
+def test_a_body_sealed_with_a_lost_key_is_never_sent_and_never_guessed(tmp_path, monkeypatch):
+    """After a restart with another seal key the stored request cannot be read, nor invented."""
+
+    async def silent(call: Call):
+        await asyncio.sleep(0.2)
+
+    async def opens(api, network):
+        return (await api.post(order(expires_in_s=2)))[1]["id"]
+
+    async def cancels(call: Call):
+        answer = {"result": result("F", "ORDER_NOT_EXIST")}
+        if call.path.endswith("/cancelPayment"):
+            answer = {"result": result("S", "SUCCESS")}
+        return signed_answer(call, answer)
+
+    async def follows(api, network):
+        _, payment = await api.get(f"/v1/payments/{payment_id}", wait=20)
+        return payment, network.count("/pay")
+
+    payment_id = run(tmp_path, silent, opens)
+    monkeypatch.setattr(support, "SEAL_KEY", bytes([9] * 32))
+    payment, pays = run(tmp_path, cancels, follows)
+    assert (payment["status"], pays) == ("CANCELLED", 0)
+
+
+def test_a_network_that_refuses_our_signature_calls_for_help_and_is_not_sent_pay_again(tmp_path):
+    async def unsigned(call: Call):
+        body = json.dumps({"result": result("F", "INVALID_SIGNATURE")}).encode()
+        return http_answer(body, {})
+
+    async def work(api, network):
+        _, payment = await api.post(order(), wait=1)
+        return payment["status"], payment["next_step"], network.count("/pay")
+
+    assert run(tmp_path, unsigned, work) == ("PENDING", "call_support", 1)
+
+
+def test_the_network_key_signs_and_not_ours(tmp_path):
+    """A peer's bug: a bad signature only warned of. Here it is no answer, and no success."""
+
+    async def forged(call: Call):
+        key = acquirer_key() if call.path.endswith("/pay") else network_key()
+        answer = paid(call) if call.path.endswith("/pay") else {"result": result("F", "X")}
+        return signed_answer(call, answer, key=key)
+
+    async def work(api, network):
+        _, payment = await api.post(order(), wait=2)
+        return payment["status"]
+
+    assert run(tmp_path, forged, work) == "PENDING"

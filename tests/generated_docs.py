@@ -1,0 +1,114 @@
+"""Documents made from the code. `python -m tests.generated_docs` renews them; a test compares."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from tillgate.cli import build_parser
+from tillgate.config import SETTINGS
+from tillgate.core.results import MEANINGS, NextStep
+from tillgate.web.problems import STATUS
+
+DOCS = Path(__file__).parents[1] / "docs"
+NOTE = "<!-- Made from the code by `make format`; a test compares. Do not edit. -->\n"
+
+
+def cli() -> str:
+    lines = [
+        NOTE,
+        "# The command line\n",
+        "Every command has `--help`. Exit status: 0 it worked; 1",
+    ]
+    lines[-1] += " it did not, for a reason that was printed; 2 used wrongly, or the settings are"
+    lines[-1] += " wrong; 3 (`pay`, `show`) nobody knows yet; 130 after Ctrl-C.\n"
+    for name, parser in _commands(build_parser(), "tillgate"):
+        lines.append(f"## `{name}`\n\n{parser.description}\n\n| argument | meaning |\n|---|---|")
+        lines += [_argument(action) for action in parser._actions if _is_shown(action)]
+        lines.append(f"\n```\n{_examples(parser)}\n```\n")
+    return "\n".join(lines)
+
+
+def _commands(
+    parser: argparse.ArgumentParser, name: str
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, child in action.choices.items():
+                yield from _commands(child, f"{name} {word}")
+            return
+    yield name, parser
+
+
+def _is_shown(action: argparse.Action) -> bool:
+    return action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
+
+
+def _argument(action: argparse.Action) -> str:
+    name = ", ".join(action.option_strings) or str(action.metavar)
+    value = f" {action.metavar}" if action.option_strings and action.metavar else ""
+    choices = f" {'/'.join(action.choices)}" if action.choices else ""
+    needed = " (required)" if action.required and action.option_strings else ""
+    return f"| `{name}{value}{choices}` | {action.help}{needed} |"
+
+
+def _examples(parser: argparse.ArgumentParser) -> str:
+    lines = (parser.epilog or "").splitlines()[1:]
+    return "\n".join(line.strip() for line in lines)
+
+
+def settings() -> str:
+    lines = [
+        NOTE,
+        "# Settings\n",
+        "Read from a TOML file (`--settings FILE`, `TILLGATE_SETTINGS`, else `tillgate.toml` in the"
+        " current folder) and from the environment, which wins. Paths start at the file. Pairs"
+        " (`VERSION=PATH`) may be a table in the file. All problems are told together, at start.\n",
+        "| section | name | variable | default | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for setting in SETTINGS:
+        default = "(required)" if setting.default is None else f"`{setting.default}`"
+        lines.append(
+            f"| {setting.section} | `{setting.name}` | `{setting.variable}` |"
+            f" {default if default != '``' else '(empty)'} | {setting.meaning} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def codes() -> str:
+    lines = [
+        NOTE,
+        "# Codes\n",
+        "## What a till does: `next_step`\n",
+        "| value |",
+        "|---|",
+        *(f"| `{step}` |" for step in NextStep),
+        "\n## Result codes of the network\n",
+        "How each one is read. A code that is not here follows its resultStatus.\n",
+        "| code | status | judges | `next_step` of a payment that ended with it | alert |",
+        "|---|---|---|---|---|",
+    ]
+    for code, meaning in MEANINGS.items():
+        alert = "yes" if meaning.alert else ""
+        lines.append(
+            f"| `{code}` | {meaning.outcome} | the {meaning.judges} | `{meaning.next_step}` |"
+            f" {alert} |"
+        )
+    lines += [
+        "\n## Errors of the merchant's API\n",
+        "`application/problem+json` with a stable `code`; `path` names the first fault.\n",
+        "| code | HTTP status |",
+        "|---|---|",
+        *(f"| `{code}` | {status} |" for code, status in STATUS.items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+GENERATED = {"cli.md": cli, "settings.md": settings, "codes.md": codes}
+
+if __name__ == "__main__":
+    for file, make in GENERATED.items():
+        (DOCS / file).write_text(make())

@@ -1,0 +1,119 @@
+"""Settings: one file and the environment, every problem at once, no secret in a message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tillgate.cli.keys import Addresses, write_folder
+from tillgate.config import load_gateway, load_sandbox, parse_address
+from tillgate.core.errors import ConfigError
+from tillgate.server import Address
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_folder(tmp_path, Addresses(gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090"))
+    return tmp_path
+
+
+def problems(folder: Path, environ: dict[str, str] | None = None, load=load_gateway) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(environ or {}, folder / "tillgate.toml")
+    return caught.value.problems
+
+
+def test_the_first_settings_load_for_both_sides(folder):
+    gateway = load_gateway({}, folder / "tillgate.toml")
+    assert gateway.listen == Address("127.0.0.1", 8080)
+    assert gateway.store_path == folder / "tillgate.sqlite3"
+    assert gateway.alipay_plus.base_url == "http://127.0.0.1:9090"
+    assert list(gateway.directory.merchants) == ["M00000000001"]
+    sandbox = load_sandbox({}, folder / "tillgate.toml")
+    assert list(sandbox.acquirers) == [gateway.alipay_plus.client_id]
+
+
+def test_the_environment_wins_over_the_file(folder):
+    environ = {"TILLGATE_LISTEN": "0.0.0.0:1", "TILLGATE_ALIPAY_PLUS_CLIENT_ID": "X"}
+    settings = load_gateway(environ, folder / "tillgate.toml")
+    assert settings.listen == Address("0.0.0.0", 1)
+    assert settings.alipay_plus.client_id == "X"
+
+
+def test_the_file_may_be_named_by_the_environment(folder):
+    assert load_gateway({"TILLGATE_SETTINGS": str(folder / "tillgate.toml")}, None)
+
+
+def test_all_problems_are_told_together(folder):
+    (folder / "seal.key").write_text("c2hvcnQ=")
+    (folder / "acquirer-private.pem").write_text("-----BEGIN nothing-----")
+    text = (folder / "tillgate.toml").read_text()
+    text = text.replace('client_id = "SANDBOX_5Y0000000000"\n', "colour = 1\n")
+    (folder / "tillgate.toml").write_text(text.replace("127.0.0.1:8080", "nowhere"))
+    told = "\n".join(problems(folder))
+    for name in ("seal_key_file", "private_key_file", "client_id", "listen", "colour"):
+        assert name in told
+    assert "c2hvcnQ" not in told
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"TILLGATE_STORE": "postgresql://x"}, "gateway.store"),
+        ({"TILLGATE_STORE": "sqlite:"}, "gateway.store"),
+        ({"TILLGATE_LISTEN": "127.0.0.1:70000"}, "gateway.listen"),
+        ({"TILLGATE_LOG_LEVEL": "LOUD"}, "gateway.log_level"),
+        ({"TILLGATE_ENV": "prod"}, "gateway.env"),
+        ({"TILLGATE_MERCHANTS_FILE": "gone.toml"}, "gateway.merchants_file"),
+        ({"TILLGATE_ALIPAY_PLUS_BASE_URL": "ftp://x"}, "alipay_plus.base_url"),
+        ({"TILLGATE_ALIPAY_PLUS_PUBLIC_KEY_FILES": "x"}, "alipay_plus.public_key_files"),
+        ({"TILLGATE_ALIPAY_PLUS_PUBLIC_KEY_FILES": "1=gone"}, "alipay_plus.public_key_files"),
+        ({"TILLGATE_ALIPAY_PLUS_PUBLIC_KEY_FILES": "a=seal.key"}, "alipay_plus.public_key_files"),
+        ({"TILLGATE_ALIPAY_PLUS_PRIVATE_KEY_VERSION": "x"}, "alipay_plus.private_key_version"),
+        ({"TILLGATE_ALIPAY_PLUS_PRIVATE_KEY_FILE": "seal.key"}, "alipay_plus.private_key_file"),
+    ],
+)
+def test_one_wrong_setting_is_named(folder, environ, name):
+    assert any(problem.startswith(f"{name}: ") for problem in problems(folder, environ))
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "3601", "nan"])
+def test_a_wrong_number_of_seconds_is_named(folder, value):
+    told = problems(folder, {"TILLGATE_SANDBOX_LATENCY_S": value}, load_sandbox)
+    assert told == ["sandbox.latency_s: must be a number of seconds, 0 to 3600"]
+
+
+def test_live_refuses_what_is_for_tests(folder):
+    told = "\n".join(problems(folder, {"TILLGATE_ENV": "live"}))
+    for name in ("client_id", "base_url", "public_url", "tg_test_"):
+        assert name in told
+
+
+@pytest.mark.parametrize("content", ["not = = toml", "\xff"])
+def test_a_file_that_is_no_toml_is_named(folder, content):
+    (folder / "tillgate.toml").write_bytes(content.encode("latin-1"))
+    assert "not TOML" in problems(folder)[0]
+
+
+def test_settings_outside_a_section_are_named(folder):
+    path = folder / "tillgate.toml"
+    path.write_text('listen = "x"\n' + path.read_text())
+    assert "listen: settings stand in a [section]" in problems(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:0", Address("127.0.0.1", 0)),
+        ("[::1]:8080", Address("::1", 8080)),
+        ("localhost:65535", Address("localhost", 65535)),
+        ("localhost", None),
+        (":80", None),
+        ("x:65536", None),
+        ("x:-1", None),
+        ("", None),
+    ],
+)
+def test_addresses(text, address):
+    assert parse_address(text) == address
