@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tillgate.cli import build_parser
+from tillgate.cli.lifecycle import docstring_of, document, edges
 from tillgate.config import SETTINGS
-from tillgate.core.results import MEANINGS, NextStep
+from tillgate.core.results import MEANINGS, Judges, NextStep
 from tillgate.web.problems import STATUS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -77,23 +78,32 @@ def settings() -> str:
     return "\n".join([*lines, ""])
 
 
+SPEAKS_ABOUT = {
+    Judges.PAYMENT: "the payment",
+    Judges.MESSAGE: "our message only",
+    Judges.NOTHING: "nothing final",
+}
+
+
 def codes() -> str:
     lines = [
         NOTE,
         "# Codes\n",
         "## What a till does: `next_step`\n",
-        "| value |",
-        "|---|",
-        *(f"| `{step}` |" for step in NextStep),
+        "| value | meaning |",
+        "|---|---|",
+        *(f"| `{step}` | {docstring_of(step)} |" for step in NextStep),
         "\n## Result codes of the network\n",
-        "How each one is read. A code that is not here follows its resultStatus.\n",
-        "| code | status | judges | `next_step` of a payment that ended with it | alert |",
+        "How each one is read. A code that is not here follows its resultStatus. `next_step` is"
+        " what a till does while the code is the network's last word on its payment.\n",
+        "| code | status | speaks about | `next_step` | alert |",
         "|---|---|---|---|---|",
     ]
     for code, meaning in MEANINGS.items():
         alert = "yes" if meaning.alert else ""
         lines.append(
-            f"| `{code}` | {meaning.outcome} | the {meaning.judges} | `{meaning.next_step}` |"
+            f"| `{code}` | {meaning.outcome} | {SPEAKS_ABOUT[meaning.judges]} |"
+            f" `{meaning.next_step}` |"
             f" {alert} |"
         )
     lines += [
@@ -107,7 +117,16 @@ def codes() -> str:
     return "\n".join(lines)
 
 
-GENERATED = {"cli.md": cli, "settings.md": settings, "codes.md": codes}
+def lifecycle() -> str:
+    return NOTE + "\n" + document(edges())
+
+
+GENERATED = {
+    "cli.md": cli,
+    "settings.md": settings,
+    "codes.md": codes,
+    "payment-lifecycle.md": lifecycle,
+}
 
 if __name__ == "__main__":
     for file, make in GENERATED.items():

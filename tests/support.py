@@ -63,7 +63,7 @@ def merchant_document(number: int = 1, key: str = API_KEY) -> dict[str, Any]:
                 "terminal": [{"id": "122222"}],
             }
         ],
-        "key": [{"id": f"key-{number}", "hash": hash_key(key)}],
+        "key": [{"id": f"tg_test_{number}", "hash": hash_key(key)}],
     }
 
 

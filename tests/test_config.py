@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tillgate.cli.keys import Addresses, write_folder
-from tillgate.config import load_gateway, load_sandbox, parse_address
+from tillgate.config import SETTINGS, load_gateway, load_sandbox, parse_address
 from tillgate.core.errors import ConfigError
 from tillgate.server import Address
 
@@ -62,6 +62,8 @@ def test_all_problems_are_told_together(folder):
     [
         ({"TILLGATE_STORE": "postgresql://x"}, "gateway.store"),
         ({"TILLGATE_STORE": "sqlite:"}, "gateway.store"),
+        ({"TILLGATE_STORE": "sqlite::memory:"}, "gateway.store"),
+        ({"TILLGATE_ALIPAY_PLUS_PRIVATE_KEY_VERSION": "²"}, "alipay_plus.private_key_version"),
         ({"TILLGATE_LISTEN": "127.0.0.1:70000"}, "gateway.listen"),
         ({"TILLGATE_LOG_LEVEL": "LOUD"}, "gateway.log_level"),
         ({"TILLGATE_ENV": "prod"}, "gateway.env"),
@@ -76,6 +78,36 @@ def test_all_problems_are_told_together(folder):
 )
 def test_one_wrong_setting_is_named(folder, environ, name):
     assert any(problem.startswith(f"{name}: ") for problem in problems(folder, environ))
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("acquirer-private.pem", "alipay_plus.private_key_file"),
+        ("network-public.pem", "alipay_plus.public_key_files"),
+        ("seal.key", "gateway.seal_key_file"),
+        ("merchants.toml", "gateway.merchants_file"),
+    ],
+)
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_file_is_named(folder, file, name, content):
+    (folder / file).write_text(content)
+    assert any(problem.startswith(f"{name}: ") for problem in problems(folder))
+
+
+@pytest.mark.parametrize(
+    "setting", [s for s in SETTINGS if s.default is None and s.section != "sandbox"], ids=str
+)
+@pytest.mark.parametrize("value", ["", "a\nb", "a\x00b"])
+def test_a_required_setting_that_is_empty_or_unprintable_is_named(folder, setting, value):
+    told = problems(folder, {setting.variable: value})
+    assert any(problem.startswith(f"{setting.section}.{setting.name}: ") for problem in told)
+
+
+@pytest.mark.parametrize("url", ["http://x:99999", "http://[::1", "http://", "//x", "http://x:y"])
+def test_an_address_that_is_none_is_named(folder, url):
+    told = problems(folder, {"TILLGATE_ALIPAY_PLUS_BASE_URL": url})
+    assert told == ["alipay_plus.base_url: must be an address such as https://host"]
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "3601", "nan"])

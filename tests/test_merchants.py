@@ -16,12 +16,18 @@ def read(*merchants: dict):
 
 
 def test_a_key_leads_to_its_merchant_and_only_its_hash_is_kept():
-    directory = read(merchant_document(1, "key-a"), merchant_document(2, "key-b"))
-    assert directory.by_key("key-a").id == "M00000000001"
-    assert directory.by_key("key-b").id == "M00000000002"
+    directory = read(merchant_document(1, "tg_test_a"), merchant_document(2, "tg_test_b"))
+    assert directory.by_key("tg_test_a").id == "M00000000001"
+    assert directory.by_key("tg_test_b").id == "M00000000002"
     assert directory.by_key("") is None
-    assert directory.by_key(hash_key("key-a")) is None
-    assert "key-a" not in repr(directory)
+    assert directory.by_key(hash_key("tg_test_a")) is None
+    assert "tg_test_a" not in repr(directory)
+
+
+def test_a_test_key_under_a_live_id_opens_nothing():
+    document = merchant_document(1, "tg_test_a")
+    document["key"][0]["id"] = "tg_live_1"
+    assert read(document).by_key("tg_test_a") is None
 
 
 def changed(path: str, value) -> dict:
@@ -51,6 +57,7 @@ def changed(path: str, value) -> dict:
         ("store", "one", "merchant[0]: store"),
         ("store.0.terminal", [], "merchant[0].store[0].terminal"),
         ("store.0.name", "", "merchant[0].store[0].name"),
+        ("key.0.id", "my-key", "merchant[0].key[0].id"),
         ("key.0.hash", "secret", "merchant[0].key[0].hash"),
         ("colour", "red", "merchant[0].colour: unknown"),
         ("store.0.colour", "red", "merchant[0].store[0].colour: unknown"),

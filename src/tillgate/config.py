@@ -44,7 +44,12 @@ class Setting:
 SETTINGS = (
     Setting("gateway", "env", "test", "`test`, or `live`: live refuses test keys and plain HTTP"),
     Setting("gateway", "listen", "127.0.0.1:8080", "host:port; port 0 picks a free one"),
-    Setting("gateway", "public_url", "", "where the network reaches this gateway; empty: `listen`"),
+    Setting(
+        "gateway",
+        "public_url",
+        "",
+        "where the network reaches this gateway, for notifications; empty: see README",
+    ),
     Setting("gateway", "store", "sqlite:tillgate.sqlite3", "`sqlite:PATH`"),
     Setting(
         "gateway", "merchants_file", "merchants.toml", "merchants, stores, terminals, hashed keys"
@@ -232,10 +237,14 @@ class _Source:
         if isinstance(value, dict):
             # A table in the file, such as public_key_files = { 1 = "network.pem" }.
             value = ",".join(f"{key}={item}" for key, item in value.items())
-        if value is None:
+        if value is None or (value == "" and setting.default is None):
             self.note(section, name, f"missing; set it here or as {setting.variable}")
             return ""
-        return str(value)
+        text = str(value)
+        if not text.isprintable():
+            self.note(section, name, "holds a character that cannot be printed")
+            return ""
+        return text
 
     def note(self, section: str, name: str, problem: str) -> None:
         self.problems.append(f"{section}.{name}: {problem}")
@@ -257,8 +266,7 @@ class _Source:
 
     def url(self, section: str, name: str) -> str:
         value = self.text(section, name).rstrip("/")
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+        if value and not is_url(value):
             self.note(section, name, "must be an address such as https://host")
         return value
 
@@ -284,14 +292,26 @@ class _Source:
         if not value:
             return b""
         try:
-            return self.path(value).read_bytes()
+            content = self.path(value).read_bytes()
         except OSError as error:
             self.note(section, name, f"{value} cannot be read: {error.strerror}")
             return b""
+        if not content.strip():
+            self.note(section, name, f"{value} is empty")
+        return content
 
     def path(self, value: str) -> Path:
         """Relative paths start at the settings file."""
         return self._folder / value
+
+
+def is_url(text: str) -> bool:
+    """Whether it is an http or https address with a host and, if any, a port that exists."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def parse_address(text: str) -> Address | None:
@@ -305,7 +325,7 @@ def parse_address(text: str) -> Address | None:
 def _store_path(source: _Source) -> Path:
     value = source.text("gateway", "store")
     kind, _, path = value.partition(":")
-    if kind != "sqlite" or not path:
+    if kind != "sqlite" or not path or path.startswith(":"):
         source.note("gateway", "store", "must be sqlite:PATH; this release has no other store yet")
     return source.path(path)
 
@@ -336,21 +356,25 @@ def _directory(source: _Source) -> Directory:
 def _signing_key(source: _Source, section: str) -> SigningKey:
     raw = source.bytes_of(section, "private_key_file")
     version = source.text(section, "private_key_version") if section == "alipay_plus" else "1"
-    if not version.isdigit():
+    if not _is_number(version):
         source.note(section, "private_key_version", "must be a whole number")
     try:
-        return SigningKey.load(raw, int(version) if version.isdigit() else 1)
+        return SigningKey.load(raw, int(version) if _is_number(version) else 1)
     except BadKey as error:
         if raw:
             source.note(section, "private_key_file", str(error))
         return _NO_KEY
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
 def _network_keys(source: _Source) -> KeyRing:
     section, name = "alipay_plus", "public_key_files"
     texts: dict[int, bytes] = {}
     for version, path in source.pairs(section, name).items():
-        if not version.isdigit():
+        if not _is_number(version):
             source.note(section, name, "each version must be a whole number")
             continue
         texts[int(version)] = source.bytes_of(section, name, path)

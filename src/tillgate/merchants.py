@@ -16,6 +16,8 @@ from tillgate.core.errors import ConfigError
 from tillgate.core.money import EXPONENTS
 
 KEY_PREFIXES = ("tg_test_", "tg_live_")
+"""Of a key and of its id alike, so that a test key is known without being seen."""
+_KEY_ID = r"tg_(?:test|live)_.*"
 _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -54,7 +56,7 @@ class Directory:
     """All merchants, by id and by the hash of each of their keys, whose names are `key_ids`."""
 
     merchants: dict[str, Merchant]
-    _by_key_hash: dict[str, Merchant] = field(repr=False)
+    _by_key_hash: dict[str, tuple[Merchant, str]] = field(repr=False)
     key_ids: tuple[str, ...]
 
     def by_key(self, key: str) -> Merchant | None:
@@ -63,7 +65,9 @@ class Directory:
         Only the key's hash is compared, and an attacker cannot steer a hash byte by byte, so the
         look-up gives no timing to learn from.
         """
-        return self._by_key_hash.get(hash_key(key))
+        merchant, prefix = self._by_key_hash.get(hash_key(key), (None, ""))
+        # The id says what the key is for; a test key under a live id opens nothing.
+        return merchant if key.startswith(prefix) else None
 
 
 def hash_key(key: str) -> str:
@@ -79,7 +83,7 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
     """
     problems: list[str] = []
     merchants: dict[str, Merchant] = {}
-    by_key_hash: dict[str, Merchant] = {}
+    by_key_hash: dict[str, tuple[Merchant, str]] = {}
     key_ids: list[str] = []
     for unknown in sorted(set(document) - {"merchant"}):
         problems.append(f"{source}: {unknown}: unknown; merchants stand under [[merchant]]")
@@ -90,13 +94,14 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
             problems.append(f"{fields.place}.id: {merchant.id!r} is used twice")
         merchants[merchant.id] = merchant
         for key in fields.tables("key"):
-            key_ids.append(key.text("id", 64))
+            key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
+            key_ids.append(key_id)
             hashed = key.text("hash", 71)
             if hashed and not _HASH.match(hashed):
                 problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
             if hashed in by_key_hash:
                 problems.append(f"{key.place}.hash: the same key stands twice")
-            by_key_hash[hashed] = merchant
+            by_key_hash[hashed] = (merchant, key_id[: len(KEY_PREFIXES[0])])
             key.finish()
         fields.finish()
     if not merchants and not problems:

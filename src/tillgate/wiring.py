@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
@@ -50,9 +51,10 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         network_keys=network.network_keys,
     )
     sealer = Sealer(settings.seal_key, new_secret)
-    notify_url = (settings.public_url or listen_url) + notify_api.PATH
     client = AlipayPlusClient(network.base_url, credentials, clock)
-    connectors: dict[str, Connector] = {AlipayPlus.name: AlipayPlus(client, notify_url)}
+    connectors: dict[str, Connector] = {
+        AlipayPlus.name: AlipayPlus(client, _notify_url(settings, listen_url))
+    }
     store = open_sqlite(settings.store_path)
     follower = Follower(store, connectors, sealer, clock)
     acceptance = Acceptance(
@@ -84,4 +86,15 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         *MerchantApi(settings.directory, acceptance, follower, store).routes(),
         *notify_api.NotifyApi(notifications).routes(),
     ]
-    return Gateway(create_app(routes, lifespan), follower.release_waiters)
+    return Gateway(create_app(routes, lifespan, follower.networks), follower.release_waiters)
+
+
+def _notify_url(settings: GatewaySettings, listen_url: str) -> str | None:
+    """Where notifications are asked for; None leaves it to the address in the Developer Center.
+
+    A network on this machine reaches the listening address; any other one only a public address.
+    """
+    if settings.public_url:
+        return settings.public_url + notify_api.PATH
+    is_local = urlsplit(settings.alipay_plus.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    return listen_url + notify_api.PATH if is_local else None

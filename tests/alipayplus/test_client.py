@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -22,7 +23,7 @@ from tests.support import (
     ring,
     signed_answer,
 )
-from tillgate.alipayplus import client
+from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import (
     AlipayPlusClient,
     Answered,
@@ -124,10 +125,37 @@ def test_a_pay_answer_older_than_its_request_is_unreadable():
     assert isinstance(fate_of(script), Unreadable)
 
 
+@pytest.mark.parametrize("api", [client.CANCEL, client.REFUND], ids=["cancel", "refund"])
+def test_so_is_any_old_answer_that_names_no_payment(api):
+    async def script(call: Call):
+        answer = {"result": result("S", "SUCCESS")}
+        return signed_answer(call, answer, time="2021-04-08T14:48:50+08:00")
+
+    assert isinstance(fate_of(script, api), Unreadable)
+
+
+@pytest.mark.parametrize(("seconds_ago", "is_fresh"), [(0, True), (3, True), (60, False)])
+def test_an_inquirys_answer_says_whether_it_is_fresh(seconds_ago, is_fresh):
+    async def script(call: Call):
+        time = messages.format_time(SystemClock().now() - timedelta(seconds=seconds_ago))
+        return signed_answer(call, {"result": result("S", "SUCCESS")}, time=time)
+
+    fate = fate_of(script, client.INQUIRY)
+    assert isinstance(fate, Answered)
+    assert fate.is_fresh is is_fresh
+
+
 def test_an_answer_to_another_api_is_badly_signed():
     async def script(call: Call):
         other = Call(client.CANCEL.path, call.body, call.message, call.headers)
         return signed_answer(other, paid(call))
+
+    assert isinstance(fate_of(script), BadlySigned)
+
+
+def test_an_answer_for_another_client_is_badly_signed():
+    async def script(call: Call):
+        return signed_answer(call, paid(call)).replace(CLIENT_ID.encode(), b"SANDBOX_5Y0000000001")
 
     assert isinstance(fate_of(script), BadlySigned)
 
@@ -156,6 +184,16 @@ def test_one_flipped_byte_of_the_answer_makes_it_fail(position):
         return bytes(answer)
 
     assert isinstance(fate_of(script), BadlySigned)
+
+
+@pytest.mark.parametrize(("ahead_s", "is_told"), [(0, False), (1, False), (10, True), (3600, True)])
+def test_a_network_whose_clock_is_apart_is_told_about(caplog, ahead_s, is_told):
+    async def script(call: Call):
+        time = messages.format_time(SystemClock().now() + timedelta(seconds=ahead_s))
+        return signed_answer(call, paid(call), time=time)
+
+    assert isinstance(fate_of(script), Answered)
+    assert ("clock" in caplog.text) is is_told
 
 
 def test_every_exception_of_the_http_library_is_classified():

@@ -86,6 +86,8 @@ def test_identify_reads_a_pipe_and_speaks_to_people():
         (["serve", "--workers", "2"], "PostgreSQL"),
         (["serve", "--workers", "0"], "whole number"),
         (["keys", "new", "/proc/nowhere"], "cannot be made"),
+        (["code", "--sandbox", "http://127.0.0.1:99999"], "not an address"),
+        (["code", "--sandbox", "http://[::1"], "not an address"),
     ],
 )
 def test_wrong_use_exits_2_and_says_what_to_do(arguments, says):
@@ -146,6 +148,41 @@ def tomllib_key(folder: Path) -> str:
     import tomllib
 
     return str(tomllib.loads((folder / "till.toml").read_text())["api_key"])
+
+
+def test_a_key_that_http_cannot_send_is_not_repeated():
+    environ = {
+        "TILLGATE_API_KEY": "tg_test_SECRET\n",
+        "TILLGATE_GATEWAY_URL": "http://127.0.0.1:1",
+    }
+    done = tillgate("show", "x", **environ)
+    assert done.returncode == 2
+    assert "SECRET" not in done.stderr + done.stdout
+
+
+def test_bytes_that_are_no_text_are_no_code():
+    done = subprocess.run(
+        [sys.executable, "-m", "tillgate", "identify", "-"],
+        input=b"\xff\n",
+        capture_output=True,
+        env=os.environ | {"PYTHONUTF8": "1"},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_told_in_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tillgate", "identify", CODE],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "tillgate: [Errno 28] No space left on device\n"
 
 
 def test_two_folders_share_no_key(tmp_path):

@@ -39,6 +39,8 @@ from tillgate.core.model import (
     PayNeverLeft,
     PayRefusedUnsigned,
     PayUnanswered,
+    RefundAnswered,
+    RefundUnanswered,
 )
 from tillgate.core.money import Money
 from tillgate.core.pacing import ALIPAY_PLUS
@@ -243,6 +245,16 @@ def test_an_inquiry_tells_of_the_payment_not_of_the_question(status, code):
     assert (event.report.outcome, event.report.code) == (status, code)
 
 
+@pytest.mark.parametrize(("names_it", "is_heard"), [(True, True), (False, False)])
+def test_an_old_answer_to_an_inquiry_is_heard_only_when_it_names_the_payment(names_it, is_heard):
+    message = inquiry("S", "SUCCESS", paymentRequestId=KEY if names_it else None)
+
+    async def script(call: Call):
+        return signed_answer(call, message, time="2021-04-08T14:48:50+08:00")
+
+    assert isinstance(told(script, "inquire", PAYMENT), InquiryAnswered) is is_heard
+
+
 @pytest.mark.parametrize("code", ["ORDER_NOT_EXIST", "PARAM_ILLEGAL"])
 def test_a_refused_inquiry_says_nothing_of_the_payment(code):
     event = told(answering({"result": result("F", code)}), "inquire", PAYMENT)
@@ -283,6 +295,31 @@ def test_a_successful_cancel_among_the_transactions_is_seen(transaction, is_canc
 def test_a_cancels_answer_is_handed_on(status, code):
     event = told(answering({"result": result(status, code)}), "cancel", PAYMENT)
     assert event == CancelAnswered(Outcome(status), code)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("S", "SUCCESS"), ("U", "UNKNOWN_EXCEPTION"), ("F", "REFUND_WINDOW_EXCEED")],
+)
+def test_the_refund_in_full_has_an_id_derived_from_the_payments(status, code):
+    sent = {}
+
+    async def script(call: Call):
+        sent.update(call.message)
+        return signed_answer(call, {"result": result(status, code)})
+
+    assert told(script, "refund", PAYMENT) == RefundAnswered(Outcome(status), code)
+    assert sent["refundRequestId"] == "rev_1089760038715669_102775745075669"
+    assert sent["paymentRequestId"] == KEY
+    assert sent["refundAmount"] == {"currency": "JPY", "value": "100"}
+    assert all(isinstance(value, str) and value for value in scalars(sent))
+
+
+def test_a_refund_without_an_answer_is_unanswered():
+    async def script(call: Call):
+        return None
+
+    assert isinstance(told(script, "refund", PAYMENT), RefundUnanswered)
 
 
 def test_a_notification_with_u_is_refused():

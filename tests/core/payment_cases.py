@@ -17,10 +17,15 @@ from tillgate.core.model import (
     PayRefusedUnsigned,
     PayUnanswered,
     Receipt,
+    RefundAnswered,
+    RefundUnanswered,
     Report,
+    Resolved,
     SendCancel,
     SendInquiry,
     SendPay,
+    SendRefund,
+    Status,
     TellTill,
     TimerDue,
 )
@@ -118,16 +123,33 @@ EVENTS = {
     "cancel too late": CancelAnswered(Outcome.FAILURE, "CANCEL_WINDOW_EXCEED"),
     "cancel refused": CancelAnswered(Outcome.FAILURE, "PROCESS_FAIL"),
     "cancel unanswered": CancelUnanswered("time-out"),
+    "refund S": RefundAnswered(Outcome.SUCCESS, "SUCCESS"),
+    "refund U": RefundAnswered(Outcome.UNKNOWN, "UNKNOWN_EXCEPTION"),
+    "refund refused": RefundAnswered(Outcome.FAILURE, "PROCESS_FAIL"),
+    "refund unanswered": RefundUnanswered("time-out"),
+    "resolved SUCCEEDED": Resolved(Status.SUCCEEDED, "operator", "evidence"),
+    "resolved FAILED": Resolved(Status.FAILED, "operator", "evidence"),
+    "resolved CANCELLED": Resolved(Status.CANCELLED, "operator", "evidence"),
     "timer": TimerDue(),
 }
 
-LETTERS = {SendPay: "P", SendInquiry: "I", SendCancel: "C", TellTill: "T", Alert: "A"}
+LETTERS = {
+    SendPay: "P",
+    SendInquiry: "I",
+    SendCancel: "C",
+    SendRefund: "R",
+    TellTill: "T",
+    Alert: "A",
+}
 
 
 def letters(effects):
-    """The effects as letters in order: Pay, Inquiry, Cancel, Tell, Alert."""
+    """The effects as letters in order: Pay, Inquiry, Cancel, Refund, Tell, Alert."""
     return "".join(LETTERS[type(effect)] for effect in effects)
 
+
+CANCELLED = [(1, "pay U in process"), (2, "cancel asked"), (3, "cancel S")]
+TOO_LATE = [(1, "pay U in process"), (2, "cancel asked"), (3, "cancel too late")]
 
 # name: (facts that lead there, seconds since placing at which the table's event comes)
 WALKS = {
@@ -151,11 +173,14 @@ WALKS = {
         3.5,
     ),
     "giving back": ([(1, "pay S"), (2, "cancel asked")], 3),
-    "CANCELLED": ([(1, "pay U in process"), (2, "cancel asked"), (3, "cancel S")], 4),
+    "CANCELLED": (CANCELLED, 4),
     "CANCELLED never left": ([(1, "pay never left"), (2, "cancel asked")], 3),
-    "UNRESOLVED": ([(1, "pay U in process"), (2, "cancel asked"), (3, "cancel too late")], 4),
-    "UNRESOLVED asking": (
-        [(1, "pay U in process"), (2, "cancel asked"), (3, "cancel too late"), (3603, "timer")],
-        3604,
-    ),
+    "reopened": ([*CANCELLED, (4, "notified S")], 5),
+    "reopened, asking": ([*CANCELLED, (4, "notified S"), (5, "cancel S")], 6),
+    "asking": (TOO_LATE, 4),
+    "asking planned": ([*TOO_LATE, (4, "inquiry U")], 4.5),
+    "refunding": ([*TOO_LATE, (4, "inquiry S")], 5),
+    "refund planned": ([*TOO_LATE, (4, "inquiry S"), (5, "refund unanswered")], 5.5),
+    "UNRESOLVED": ([*TOO_LATE, (909, "timer")], 910),
+    "UNRESOLVED asking": ([*TOO_LATE, (909, "timer"), (4509, "timer")], 4510),
 }

@@ -33,19 +33,26 @@ from tillgate.core.model import (
     PayNeverLeft,
     PayRefusedUnsigned,
     PayUnanswered,
+    RefundAnswered,
+    RefundUnanswered,
     SendCancel,
     SendInquiry,
     SendPay,
+    SendRefund,
     Status,
     TimerDue,
 )
 from tillgate.core.payment import next_step, step
 from tillgate.core.results import NextStep, Outcome
 
-SUCCESSES = {name for name in EVENTS if " S" in name and not name.startswith("cancel")}
+CLOSED = ("cancel", "refund", "resolved")
+SUCCESSES = {name for name in EVENTS if " S" in name and not name.startswith(CLOSED)}
+RESOLVED = {name for name in EVENTS if name.startswith("resolved")}
 FAILURES = {name for name in EVENTS if " F" in name}
 # What the network says of a payment, in words that end one of which a byte may have left.
-EXPLICIT = FAILURES | {"cancel S", "cancel not exist", "inquiry S cancelled"}
+EXPLICIT = FAILURES | RESOLVED | {
+    "cancel S", "cancel not exist", "refund S", "inquiry S cancelled", "inquiry not exist",
+}  # fmt: skip
 
 EDGES = {
     Status.PENDING: set(Status) - {Status.UNRESOLVED},
@@ -55,6 +62,8 @@ EDGES = {
     Status.CANCELLING: {Status.CANCELLED, Status.UNRESOLVED},
     Status.UNRESOLVED: {Status.CANCELLED, Status.CANCELLING},
 }
+
+CALLS = SendPay | SendInquiry | SendCancel | SendRefund
 
 # How long after the last event this one comes; None: exactly when the payment's timer is due.
 WAITS = st.one_of(st.none(), st.sampled_from([0, 0.001, 0.5, 1, 3, 5, 9, 20, 60, 3600, 50_000]))
@@ -71,7 +80,11 @@ def check_step(before, name, now, taken):
     assert after.is_final >= before.is_final
     assert after.holds_order <= before.holds_order
     assert (after.status in {Status.FAILED, Status.CANCELLED}) <= (not after.holds_order)
-    assert after.status is before.status or after.status in EDGES[before.status]
+    if name in RESOLVED and after.status is not before.status:
+        assert before.status in {Status.CANCELLING, Status.UNRESOLVED}
+        assert after.status is not Status.SUCCEEDED or not before.is_final
+    else:
+        assert after.status is before.status or after.status in EDGES[before.status]
     if after.status in WAITING:
         assert after.next_action_at is not None
     if after.status in RESTING:
@@ -81,7 +94,7 @@ def check_step(before, name, now, taken):
         assert after.sends_open == 0 or name in EXPLICIT
     if after.status is Status.SUCCEEDED and before.status is Status.PENDING:
         assert name in SUCCESSES
-    assert len([one for one in effects if isinstance(one, SendPay | SendInquiry | SendCancel)]) <= 1
+    assert len([one for one in effects if isinstance(one, CALLS)]) <= 1
     if any(isinstance(one, SendPay) for one in effects):
         assert before.may_resend
         assert now < before.order.expires_at
@@ -104,7 +117,7 @@ def test_whatever_comes_the_rules_hold(facts):
         payment = taken.payment
 
 
-NEVER_PAID = [name for name in EVENTS if name not in SUCCESSES]
+NEVER_PAID = [name for name in EVENTS if name not in SUCCESSES | {"resolved SUCCEEDED"}]
 
 
 @given(st.lists(st.tuples(WAITS, st.sampled_from(sorted(NEVER_PAID))), max_size=60))
@@ -215,7 +228,6 @@ CANCEL_ANSWERS = st.sampled_from(
     [
         CancelAnswered(Outcome.SUCCESS, "SUCCESS"),
         CancelAnswered(Outcome.FAILURE, "ORDER_NOT_EXIST"),
-        CancelAnswered(Outcome.FAILURE, "CANCEL_WINDOW_EXCEED"),
     ]
 )
 
@@ -230,18 +242,20 @@ def networks(draw):
     }
 
 
+TOO_LATE = CancelAnswered(Outcome.FAILURE, "CANCEL_WINDOW_EXCEED")
 NO_SUCCESS = failed("")
 LAST_WORD = {
     SendPay: (7.9, PayUnanswered("time-out")),
     SendInquiry: (4.9, InquiryUnanswered("time-out")),
     SendCancel: (7.9, CancelAnswered(Outcome.FAILURE, "ORDER_NOT_EXIST")),
+    SendRefund: (7.9, RefundUnanswered("time-out")),
 }
 
 
 def drive(network, visits, until):
     """Save, perform, hear the answer, step: until the payment rests or the time is over."""
     queue, order = [], count()
-    network = {call: iter(answers) for call, answers in network.items()}
+    network = {call: iter(network.get(call, ())) for call in LAST_WORD}
 
     def later(seconds, event, now):
         heapq.heappush(queue, (now + timedelta(seconds=seconds), next(order), event))
@@ -307,3 +321,24 @@ def test_a_network_that_never_closes_leaves_it_unresolved_by_half_an_hour_after_
     payment, now = drive(network, [], WINDOW_CLOSES + timedelta(hours=2))
     assert payment.status is Status.UNRESOLVED
     assert now <= WINDOW_CLOSES + timedelta(minutes=30)
+
+
+REFUNDS = [
+    [(0.1, RefundAnswered(Outcome.SUCCESS, "SUCCESS"))],
+    [(7.9, RefundUnanswered("time-out"))] * 3 + [(0.1, RefundAnswered(Outcome.SUCCESS, "SUCCESS"))],
+    [(0.1, RefundAnswered(Outcome.FAILURE, "PROCESS_FAIL"))] * 1000,
+]
+
+
+@pytest.mark.parametrize("refunds", REFUNDS, ids=["at once", "after silence", "never"])
+def test_a_closed_window_ends_in_a_refund_or_with_a_person_within_half_an_hour(refunds):
+    network = {
+        SendPay: [(1, PayAnswered(unknown("PAYMENT_IN_PROCESS")))],
+        SendInquiry: [(0.1, InquiryAnswered(paid()))] * 100,
+        SendCancel: [(0.1, TOO_LATE)] * 100,
+        SendRefund: refunds,
+    }
+    payment, now = drive(network, [(2, CancelRequested("till"))], at(3600))
+    expected = Status.UNRESOLVED if len(refunds) > 100 else Status.CANCELLED
+    assert payment.status is expected
+    assert now <= at(30 * 60)

@@ -199,7 +199,7 @@ def test_a_second_gateway_on_the_same_file_is_refused_with_the_reason(folder):
             [sys.executable, "-m", "tillgate", "serve", "--settings", folder / "tillgate.toml"],
             capture_output=True,
             text=True,
-            env=clean_environ(),
+            env=clean_environ() | reaching("http://127.0.0.1:1"),
             timeout=READY_S,
             check=False,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -24,7 +26,10 @@ from tests.support import (
     signed_answer,
 )
 from tillgate.core.errors import StoreError
+from tillgate.core.model import TimerDue
+from tillgate.gateway import follow
 from tillgate.store.sqlite import SqliteStore
+from tillgate.wiring import _notify_url
 
 
 @pytest.fixture
@@ -91,6 +96,104 @@ def test_an_outcome_that_could_not_be_saved_is_asked_for_again(tmp_path, failing
     assert len(set(seen)) == 1
     assert len(seen) == 2
     assert "outcome not saved" in caplog.text
+
+
+def test_a_commit_that_was_called_failed_and_is_durable_is_followed_all_the_same(
+    tmp_path, monkeypatch
+):
+    """The till was told 503; whatever it does now, the row is the queue and the payment ends."""
+    real = SqliteStore.open
+
+    async def saved_but_lost(self, opening):
+        await real(self, opening)
+        raise StoreError("the answer to COMMIT was lost")
+
+    async def pays(call: Call):
+        return signed_answer(call, paid(call))
+
+    async def work(api, network):
+        with monkeypatch.context() as patched:
+            patched.setattr(SqliteStore, "open", saved_but_lost)
+            status, _ = await api.post(order(), "k")
+        # As after some seconds: the row is overdue.
+        with sqlite3.connect(tmp_path / "tillgate.sqlite3") as other:
+            other.execute("UPDATE payment SET next_action_at = 1")
+        other.close()
+        while (answer := await api.post(order(), "k"))[1].get("status") != "SUCCEEDED":
+            await asyncio.sleep(0.05)
+        return status, answer[0], network.count("/pay")
+
+    assert run(tmp_path, pays, work) == (503, 200, 1)
+
+
+def test_a_fault_of_ours_leaves_no_payment_without_a_timer(tmp_path, monkeypatch, caplog):
+    """A step that raises is logged and tried again; the payment still ends."""
+    faults = []
+    real = follow.step
+
+    def sometimes(payment, event, now, policy):
+        if isinstance(event, TimerDue) and not faults:
+            faults.append(event)
+            raise RuntimeError("a bug")
+        return real(payment, event, now, policy)
+
+    async def pays_the_second_time(call: Call):
+        return signed_answer(call, paid(call)) if faults else None
+
+    monkeypatch.setattr(follow, "step", sometimes)
+
+    async def work(api, network):
+        return (await api.post(order(), wait=10))[1]["status"]
+
+    with caplog.at_level(logging.ERROR):
+        assert run(tmp_path, pays_the_second_time, work) == "SUCCEEDED"
+    assert "a step failed, trying again" in caplog.text
+
+
+def test_a_payment_that_somebody_else_moved_on_keeps_its_timer(tmp_path):
+    """Two drivers: the loser of a save reads the row again and goes on from there."""
+
+    async def silent(call: Call):
+        if network_is_back.is_set():
+            return signed_answer(call, paid(call))
+        return None
+
+    async def work(api, network):
+        _, payment = await api.post(order())
+        while network.count("/pay") < 1:
+            await asyncio.sleep(0.01)
+        with sqlite3.connect(tmp_path / "tillgate.sqlite3", timeout=5) as other:
+            other.execute("UPDATE payment SET version = version + 5")
+        other.close()
+        network_is_back.set()
+        return (await api.get(f"/v1/payments/{payment['id']}", wait=25))[1]["status"]
+
+    async def whole():
+        nonlocal network_is_back
+        network_is_back = asyncio.Event()
+        network = ScriptedNetwork(silent)
+        async with network.running(), gateway(tmp_path, network.url) as api:
+            return await work(api, network)
+
+    network_is_back = None
+    assert asyncio.run(whole()) == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "network", "asked_for"),
+    [
+        ("", "http://127.0.0.1:1", "http://127.0.0.1:8080/alipayplus/v1/notifyPayment"),
+        (
+            "https://us.example",
+            "http://127.0.0.1:1",
+            "https://us.example/alipayplus/v1/notifyPayment",
+        ),
+        ("", "https://open-sea.example", None),
+    ],
+)
+def test_where_notifications_are_asked_for(tmp_path, public_url, network, asked_for):
+    settings = replace(support.gateway_settings(tmp_path, network), public_url=public_url)
+    assert _notify_url(settings, "http://127.0.0.1:8080") == asked_for
 
 
 def test_a_notification_is_acknowledged_only_after_its_commit(tmp_path, failing):

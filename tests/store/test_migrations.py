@@ -41,6 +41,32 @@ def test_upgrading_twice_changes_nothing(database):
     assert database.read_bytes() == before
 
 
+def test_an_upgrade_that_dies_in_the_middle_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    """All of an upgrade is one transaction; a second start does the whole of it."""
+    path = tmp_path / "test.sqlite3"
+
+    def dies(*args, **more):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        # The last table of the first migration is never made.
+        patched.setattr("alembic.op.create_table", stopping_at("unmatched_notification", dies))
+        with pytest.raises(KeyboardInterrupt):
+            migrate.upgrade(path)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    connection.close()
+    migrate.upgrade(path)
+    assert migrate.revision_of(path) == migrate.HEAD
+
+
+def stopping_at(table, dies):
+    from alembic import op
+
+    real = op.create_table
+    return lambda name, *args, **more: (dies if name == table else real)(name, *args, **more)
+
+
 def test_a_database_of_a_newer_release_is_refused(database):
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")

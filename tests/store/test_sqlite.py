@@ -15,6 +15,7 @@ import pytest
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
 from tillgate.core.model import (
     Call,
+    Closing,
     Order,
     PayAnswered,
     Payment,
@@ -119,6 +120,10 @@ def test_every_field_survives_a_save(tmp_path):
             inquiries=4,
             has_asked_last=True,
             cancels=5,
+            refunds=7,
+            closing=Closing.BY_REFUND,
+            closing_since=NOW + timedelta(microseconds=2),
+            was_reopened=True,
             mismatches=6,
             was_reported_paid=True,
             cancelled_by="till",
@@ -354,6 +359,15 @@ def test_a_second_process_is_refused_and_told_who_holds_the_file(tmp_path):
     with_store(tmp_path, work)
 
 
+def test_another_name_of_the_same_file_is_the_same_file(tmp_path):
+    async def work(store):
+        (tmp_path / "link.sqlite3").symlink_to(tmp_path / "test.sqlite3")
+        with pytest.raises(StoreInUse):
+            open_sqlite(tmp_path / "link.sqlite3")
+
+    with_store(tmp_path, work)
+
+
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "test.sqlite3"
     path.write_bytes(b"these are the books of the shop\n" * 100)
@@ -365,6 +379,31 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StoreError, match="nowhere"):
         open_sqlite(tmp_path / "nowhere" / "test.sqlite3")
+
+
+def test_the_files_are_readable_by_their_owner_only(tmp_path):
+    async def work(store):
+        await store.open(opening())
+        return {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+
+    modes = with_store(tmp_path, work)
+    assert len(modes) == 4
+    assert set(modes.values()) == {0o600}
+
+
+def test_only_what_is_due_by_then_is_read(tmp_path):
+    async def work(store):
+        first = opening(1)
+        await store.open(first)
+        due = first.payment.next_action_at
+        return (
+            list(await store.load_waiting(due - timedelta(microseconds=1))),
+            list(await store.load_waiting(due)),
+        )
+
+    before, then = with_store(tmp_path, work)
+    assert before == []
+    assert [payment.payment_request_id for payment in then] == ["pay_00001"]
 
 
 def test_the_file_is_durable_before_it_answers(tmp_path):

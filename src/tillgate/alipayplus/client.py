@@ -4,20 +4,27 @@ call.
 A call never raises for what the network does. What comes back is one of five values, and only
 `Answered` is a word of the network: its signature was checked over the bytes that arrived. "Never
 sent" is said only where no connection was usable; everything else that goes wrong may have arrived
-(style 3.4: default to unknown).
+(ADR 0004: default to unknown).
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 import aiohttp
 import msgspec
 
 from tillgate.alipayplus import messages
-from tillgate.alipayplus.messages import BadMessage, CancelResponse, InquiryResponse, PayResponse
+from tillgate.alipayplus.messages import (
+    BadMessage,
+    CancelResponse,
+    InquiryResponse,
+    PayResponse,
+    RefundResponse,
+)
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 
@@ -37,14 +44,20 @@ CLOCK_SKEW_MAX = timedelta(seconds=5)
 else's.
 """
 
-T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse)
+CLOCK_SKEW_ALERT = timedelta(seconds=2)
+"""How far the network's clock may be from ours before a person is told. ADR 0011."""
+SKEW_ALERT_INTERVAL = timedelta(minutes=1)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse, RefundResponse)
 
 
 @dataclass(frozen=True, slots=True)
 class Api(Generic[T]):
     """One API: its path, how its answer is read and how long it may take.
 
-    Time-outs: Alipay+ page "timeout": pay and cancelPayment 8 s, inquiryPayment 5 s.
+    Time-outs: Alipay+ page "timeout": pay, cancelPayment and refund 8 s, inquiryPayment 5 s.
     """
 
     path: str
@@ -55,14 +68,16 @@ class Api(Generic[T]):
 
 PAY = Api(messages.PAY_PATH, messages.PAY_RESPONSES, 8.0, must_be_fresh=True)
 INQUIRY = Api(messages.INQUIRY_PATH, messages.INQUIRY_RESPONSES, 5.0)
-CANCEL = Api(messages.CANCEL_PATH, messages.CANCEL_RESPONSES, 8.0)
+CANCEL = Api(messages.CANCEL_PATH, messages.CANCEL_RESPONSES, 8.0, must_be_fresh=True)
+REFUND = Api(messages.REFUND_PATH, messages.REFUND_RESPONSES, 8.0, must_be_fresh=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[T]):
-    """A readable answer whose signature holds."""
+    """A readable answer whose signature holds; fresh when it is not older than its request."""
 
     message: T
+    is_fresh: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,7 @@ class AlipayPlusClient:
         self._credentials = credentials
         self._clock = clock
         self._session: aiohttp.ClientSession
+        self._skew_told_at: datetime | None = None
 
     async def start(self) -> None:
         """Open the one session of this process: pooled connections, no cookies, no proxies."""
@@ -170,21 +186,39 @@ class AlipayPlusClient:
             return NoAnswer(f"the connection broke ({type(error).__name__})")
         answer_time = answer_headers.get("Response-Time")
         try:
+            if answer_headers.get("Client-Id", me.client_id) != me.client_id:
+                raise BadSignature("the answer's Client-Id is not ours")
             me.network_keys.verify(
                 answer_headers.get("Signature"), api.path, me.client_id, answer_time, raw
             )
         except BadSignature as error:
-            return BadlySigned(str(error), _claimed_code(raw))
+            claimed = _claimed_code(raw)
+            log.warning("alert: the answer to %s (%s) is not signed: %s", api.path, claimed, error)
+            return BadlySigned(str(error), claimed)
         try:
             message = messages.decode(api.answers, raw)
-            if (
-                api.must_be_fresh
-                and messages.parse_time(answer_time or "") < sent_at - CLOCK_SKEW_MAX
-            ):
-                return Unreadable("the answer is older than the request")
+            answered_at = messages.parse_time(answer_time or "")
+            self._compare_clocks(answered_at)
+            is_fresh = answered_at >= sent_at - CLOCK_SKEW_MAX
+            if api.must_be_fresh and not is_fresh:
+                raise BadMessage("the answer is older than the request")
         except BadMessage as error:
+            log.warning("alert: the answer to %s cannot be used: %s", api.path, error)
             return Unreadable(str(error))
-        return Answered(message)
+        return Answered(message, is_fresh)
+
+    def _compare_clocks(self, answered_at: datetime) -> None:
+        now = self._clock.now()
+        told_at = self._skew_told_at
+        is_due = told_at is None or now - told_at >= SKEW_ALERT_INTERVAL
+        if is_due and _is_apart(answered_at - now):
+            self._skew_told_at = now
+            seconds = (answered_at - now).total_seconds()
+            log.warning("alert: the network's clock is %+.0f s from ours", seconds)
+
+
+def _is_apart(offset: timedelta) -> bool:
+    return abs(offset) > CLOCK_SKEW_ALERT + timedelta(seconds=1)  # their time has whole seconds
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -22,6 +22,7 @@ from tillgate.core.results import Outcome
 PAY_PATH = "/aps/api/v1/payments/pay"
 INQUIRY_PATH = "/aps/api/v1/payments/inquiryPayment"
 CANCEL_PATH = "/aps/api/v1/payments/cancelPayment"
+REFUND_PATH = "/aps/api/v1/payments/refund"
 NOTIFY_PATH = "/aps/api/v1/payments/notifyPayment"
 
 T = TypeVar("T")
@@ -223,6 +224,29 @@ class CancelResponse(Wire, frozen=True, kw_only=True):
     acquirer_id: str | None = None
 
 
+class RefundRequest(Wire, frozen=True, kw_only=True):
+    """`refund`: `refundRequestId` is its idempotency key; one of the payment's two ids is
+    needed.
+    """
+
+    refund_request_id: str
+    payment_request_id: str | None = None
+    payment_id: str | None = None
+    refund_amount: Amount
+    refund_reason: str | None = None
+
+
+class RefundResponse(Wire, frozen=True, kw_only=True):
+    """The answer to `refund`."""
+
+    result: Result
+    acquirer_id: str | None = None
+    psp_id: str | None = None
+    refund_id: str | None = None
+    refund_time: str | None = None
+    refund_amount: Amount | None = None
+
+
 class Notification(Wire, frozen=True, kw_only=True):
     """`notifyPayment`, sent to us when a payment is final. `paymentResult` is S or F, never U."""
 
@@ -275,6 +299,8 @@ INQUIRY_REQUESTS = msgspec.json.Decoder(InquiryRequest)
 INQUIRY_RESPONSES = msgspec.json.Decoder(InquiryResponse)
 CANCEL_REQUESTS = msgspec.json.Decoder(CancelRequest)
 CANCEL_RESPONSES = msgspec.json.Decoder(CancelResponse)
+REFUND_REQUESTS = msgspec.json.Decoder(RefundRequest)
+REFUND_RESPONSES = msgspec.json.Decoder(RefundResponse)
 NOTIFICATIONS = msgspec.json.Decoder(Notification)
 ACKNOWLEDGEMENTS = msgspec.json.Decoder(Acknowledgement)
 

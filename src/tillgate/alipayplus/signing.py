@@ -71,7 +71,11 @@ def parse_signature_header(header: str | None) -> SignatureHeader:
     parts: dict[str, str] = {}
     for part in header.split(","):
         name, _, value = part.strip().partition("=")
+        if not part.strip():
+            continue
         parts[name.strip().lower()] = value.strip()
+    if not parts.keys() <= {"algorithm", "keyversion", "signature"}:
+        raise BadSignature("the Signature header has a part that nobody knows")
     if parts.get("algorithm") != ALGORITHM:
         raise BadSignature(f"the algorithm is not {ALGORITHM}")
     try:

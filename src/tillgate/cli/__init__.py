@@ -22,12 +22,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
-        return run(arguments)
+        status = run(arguments)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe went away. Python would complain once more when it flushes at exit.
+    except OSError as error:
+        # The reader of a pipe went away, or the disk behind it is full. Python would complain once
+        # more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"tillgate: {error}", file=sys.stderr)
         return 1
     except ConfigError as error:
         print("tillgate: the settings cannot be used:", file=sys.stderr)
@@ -44,12 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tillgate",
         description="An acquirer's gateway for Alipay+ user-presented payments, and its sandbox.",
-        epilog="Start with: tillgate demo",
+        epilog="examples:\n  tillgate demo\n  tillgate COMMAND --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"tillgate {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_demo, _serve, _sandbox, _identify, _pay, _show, _code, _keys):
+    for add in (_demo, _serve, _sandbox, _identify, _pay, _show, _code, _keys, _lifecycle):
         add(commands)
     return parser
 
@@ -259,7 +265,13 @@ def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
         return new(arguments)
 
-    parser = commands.add_parser("keys", help="make keys", description="Make keys.")
+    parser = commands.add_parser(
+        "keys",
+        help="make keys",
+        description="Make keys.",
+        epilog="examples:\n  tillgate keys new ./tillgate",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     new_parser = _command(
         actions,
@@ -269,6 +281,24 @@ def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         run,
     )
     new_parser.add_argument("dir", metavar="DIR", help="the folder; made when it is not there")
+
+
+def _lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.lifecycle import lifecycle
+
+        return lifecycle(arguments)
+
+    parser = _command(
+        commands,
+        "lifecycle",
+        "draw a payment's life from the code, as a Mermaid diagram",
+        "tillgate lifecycle\ntillgate lifecycle --document > payment-lifecycle.md",
+        run,
+    )
+    parser.add_argument(
+        "--document", action="store_true", help="the whole page: picture, edges, statuses, numbers"
+    )
 
 
 _TILL_HELP = "a till's settings, as the demo writes them (default: TILLGATE_TILL)"

@@ -13,7 +13,9 @@ from tillgate.core.routing import ALIPAY_CN, ALIPAY_HK, GUIDE, Integrations, ide
 
 def identify_code(arguments: argparse.Namespace) -> int:
     """Print what the code is and where it goes; 0 when it goes somewhere, 1 when not."""
-    code = sys.stdin.readline().rstrip("\r\n") if arguments.code == "-" else arguments.code
+    code = arguments.code
+    if code == "-":
+        code = sys.stdin.buffer.readline().decode("utf-8", "replace").rstrip("\r\n")
     identified = identify(code, GUIDE, _integrations(arguments))
     if arguments.json:
         print(json.dumps(dataclasses.asdict(identified)))

@@ -1,6 +1,6 @@
 """`tillgate pay`, `show` and `code`: a till and a customer's wallet on the command line.
 
-`pay` does what docs/till-guide asks of every till: one Idempotency-Key per sale, made before the
+`pay` does what every till should do: one Idempotency-Key per sale, made before the
 first try; the same request again whenever an answer is lost; and never "failed" unless the gateway
 said so.
 """
@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
+from tillgate.config import is_url
 from tillgate.core.errors import ConfigError, InvalidAmount
 from tillgate.core.money import Money, parse_money
 from tillgate.ids import new_token
 
-RETRIES_MAX = 5
 RETRY_WAIT_S = 1.0
+UNREACHED_LIMIT_S = 5
+"""How long a gateway that never took a connection is tried: nothing can have begun there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,28 @@ class Answer:
     body: dict[str, Any]
 
 
+def read_code(argument: str) -> str:
+    """The code itself, or the first line of standard input for `-`."""
+    if argument != "-":
+        return argument
+    return sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
+
+
 class NoAnswer(Exception):
-    """The server did not answer, or not with JSON."""
+    """The server did not answer, or not with JSON.
+
+    Attributes:
+        was_reached: False when there was not even a connection.
+    """
+
+    def __init__(self, message: str, *, was_reached: bool = True) -> None:
+        super().__init__(message)
+        self.was_reached = was_reached
 
 
 def pay(arguments: argparse.Namespace) -> int:
     """Pay, wait for the end, print it."""
-    code = sys.stdin.readline().strip() if arguments.code == "-" else arguments.code
+    code = read_code(arguments.code)
     try:
         amount = parse_money(arguments.amount)
     except InvalidAmount as error:
@@ -64,16 +81,17 @@ def pay(arguments: argparse.Namespace) -> int:
         if value is not None:
             body[field] = value
     key = arguments.key or new_token()
-    headers = {"Idempotency-Key": key, "Prefer": f"wait={arguments.wait}"}
-    answer = _until_answered(
-        lambda: till.call("POST", "/v1/payments", body, headers, arguments.wait + 15)
+    resume = (
+        "The payment may exist. Ask again with the same arguments and"
+        f" --key {key}; do not charge another way before that."
     )
+    try:
+        answer = _until_final(till, body, key, arguments.wait)
+    except KeyboardInterrupt:
+        print(f"tillgate: interrupted. {resume}", file=sys.stderr)
+        return 130
     if answer is None:
-        print(
-            "tillgate: no answer from the gateway; the payment may exist. Ask again with the same"
-            f" arguments and --key {key}; do not charge another way before that.",
-            file=sys.stderr,
-        )
+        print(f"tillgate: no answer from the gateway. {resume}", file=sys.stderr)
         return 3
     if answer.status >= 400:
         return _print_problem(answer, arguments.json)
@@ -159,9 +177,12 @@ def call(
         NoAnswer: none came, or not JSON.
         ConfigError: the address is none.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not is_url(url):
         raise ConfigError([f"{url!r} is not an address such as http://127.0.0.1:8080"])
+    parts = urlsplit(url)
+    if not all(value.isascii() and value.isprintable() for value in (headers or {}).values()):
+        raise ConfigError(["the API key or another header holds a character that HTTP cannot send"])
+    assert parts.hostname is not None
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname, parts.port, timeout=timeout_s)
     try:
@@ -174,25 +195,34 @@ def call(
         response = connection.getresponse()
         return Answer(response.status, json.loads(response.read()))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswer(f"no answer from {parts.scheme}://{parts.netloc}: {error}") from None
+        raise NoAnswer(
+            f"no answer from {parts.scheme}://{parts.netloc}: {error}",
+            was_reached=not isinstance(error, ConnectionRefusedError),
+        ) from None
     finally:
         connection.close()
 
 
-def _until_answered(send: Any) -> Answer | None:
-    """The same request again while no answer comes or the gateway asks to come again."""
-    for attempt in range(RETRIES_MAX):
+def _until_final(till: _Till, body: dict[str, Any], key: str, wait_s: int) -> Answer | None:
+    """The very same request until the payment is final, refused, or the wait is over."""
+    began, answer, was_reached = time.monotonic(), None, False
+    while True:
+        left_s = max(1, round(began + wait_s - time.monotonic()))
+        headers = {"Idempotency-Key": key, "Prefer": f"wait={left_s}"}
         try:
-            answer: Answer = send()
-            if answer.status < 500:
+            answer = till.call("POST", "/v1/payments", body, headers, left_s + 15)
+            if answer.status != 202 and answer.status < 500:
                 return answer
-            reason = f"the gateway answered {answer.status}"
+            was_reached = True
+            reason = "not final yet" if answer.status == 202 else answer.body.get("detail")
         except NoAnswer as error:
+            was_reached = was_reached or error.was_reached
             reason = str(error)
+        limit_s = wait_s if was_reached else min(wait_s, UNREACHED_LIMIT_S)
+        if time.monotonic() + RETRY_WAIT_S >= began + limit_s:
+            return answer
         print(f"tillgate: {reason}; asking again", file=sys.stderr)
-        if attempt < RETRIES_MAX - 1:
-            time.sleep(RETRY_WAIT_S)
-    return None
+        time.sleep(RETRY_WAIT_S)
 
 
 def print_payment(payment: dict[str, Any], *, as_json: bool, out: IO[str] | None = None) -> int:

@@ -17,6 +17,8 @@ from tillgate.core.model import (
     PayNeverLeft,
     PayRefusedUnsigned,
     PayUnanswered,
+    RefundAnswered,
+    RefundUnanswered,
 )
 from tillgate.core.pacing import Policy
 from tillgate.merchants import Merchant, Store
@@ -24,6 +26,7 @@ from tillgate.merchants import Merchant, Store
 PayEvent = PayAnswered | PayUnanswered | PayNeverLeft | PayRefusedUnsigned
 InquiryEvent = InquiryAnswered | InquiryRefused | InquiryUnanswered
 CancelEvent = CancelAnswered | CancelUnanswered
+RefundEvent = RefundAnswered | RefundUnanswered
 
 
 class Connector(Protocol):
@@ -59,4 +62,8 @@ class Connector(Protocol):
 
     async def cancel(self, payment: Payment) -> CancelEvent:
         """Close a payment, giving back what was paid."""
+        ...
+
+    async def refund(self, payment: Payment) -> RefundEvent:
+        """Give all of it back, when it can no longer be cancelled."""
         ...

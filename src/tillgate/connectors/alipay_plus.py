@@ -8,8 +8,9 @@ from datetime import datetime
 from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import Answered, BadlySigned, NeverSent
 from tillgate.alipayplus.messages import BadMessage, InquiryResponse, Notification, PayResponse
-from tillgate.connectors import CancelEvent, InquiryEvent, PayEvent
+from tillgate.connectors import CancelEvent, InquiryEvent, PayEvent, RefundEvent
 from tillgate.core import pacing
+from tillgate.core.codes import mask_in
 from tillgate.core.model import (
     CancelAnswered,
     CancelUnanswered,
@@ -25,8 +26,11 @@ from tillgate.core.model import (
     PayRefusedUnsigned,
     PayUnanswered,
     Receipt,
+    RefundAnswered,
+    RefundUnanswered,
     Report,
 )
+from tillgate.core.payment import refund_request_id
 from tillgate.core.results import UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
 
@@ -40,7 +44,7 @@ class AlipayPlus:
     name = "alipay_plus"
     policy = pacing.ALIPAY_PLUS
 
-    def __init__(self, call: client.AlipayPlusClient, notify_url: str) -> None:
+    def __init__(self, call: client.AlipayPlusClient, notify_url: str | None) -> None:
         self._client = call
         self._notify_url = notify_url
 
@@ -114,6 +118,8 @@ class AlipayPlus:
         result = await self._client.call(client.INQUIRY, body)
         if not isinstance(result, Answered):
             return InquiryUnanswered(_why(result))
+        if result.message.payment_request_id is None and not result.is_fresh:
+            return InquiryUnanswered("the answer names no payment and is older than the question")
         try:
             return _inquiry_event(payment, result.message)
         except BadMessage as error:
@@ -129,6 +135,22 @@ class AlipayPlus:
             return CancelUnanswered(_why(result))
         answer = result.message.result
         return CancelAnswered(answer.result_status, answer.result_code)
+
+    async def refund(self, payment: Payment) -> RefundEvent:
+        """All of it, under the id that is derived from the payment's."""
+        body = messages.encode(
+            messages.RefundRequest(
+                refund_request_id=refund_request_id(payment),
+                payment_request_id=payment.payment_request_id,
+                refund_amount=messages.amount_of(payment.order.amount),
+                refund_reason="The payment was closed after the cancel window",
+            )
+        )
+        result = await self._client.call(client.REFUND, body)
+        if not isinstance(result, Answered):
+            return RefundUnanswered(_why(result))
+        answer = result.message.result
+        return RefundAnswered(answer.result_status, answer.result_code)
 
 
 def _why(result: client.NoAnswer | NeverSent | client.Unreadable | BadlySigned) -> str:
@@ -174,22 +196,32 @@ def notification_report(notification: Notification) -> Report:
 def _report(
     result: messages.Result, answer: PayResponse | InquiryResponse | Notification
 ) -> Report:
-    amount = answer.payment_amount
+    amount, payment_id = answer.payment_amount, _text(answer.payment_id, 64)
     return Report(
         outcome=result.result_status,
-        code=result.result_code[:64],
-        message=result.result_message[:MESSAGE_MAX] if result.result_message else None,
+        code=_text(result.result_code, 64) or "",
+        message=_text(result.result_message, MESSAGE_MAX),
         # The amount of a failure decides nothing, so it may be written in any way.
         amount=amount.to_money() if amount and result.result_status is Outcome.SUCCESS else None,
         receipt=Receipt(
-            payment_id=PaymentId(answer.payment_id) if answer.payment_id else None,
+            payment_id=PaymentId(payment_id) if payment_id else None,
             paid_at=_paid_at(answer.payment_time),
-            wallet=answer.wallet_brand_name or None,
-            customer_id=answer.customer_id or None,
-            psp_id=answer.psp_id or None,
-            acquirer_id=answer.acquirer_id or None,
+            wallet=_text(answer.wallet_brand_name, 64),
+            customer_id=_text(answer.customer_id, 64),
+            psp_id=_text(answer.psp_id, 64),
+            acquirer_id=_text(answer.acquirer_id, 64),
         ),
     )
+
+
+def _text(value: str | None, length_max: int) -> str | None:
+    """The network's text for our rows and pages: cut, without control characters, codes masked."""
+    if not value:
+        return None
+    text = value[:length_max]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return mask_in(text)
 
 
 def _paid_at(text: str | None) -> datetime | None:

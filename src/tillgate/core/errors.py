@@ -9,6 +9,7 @@ GatewayError(code)
 │   ├── NoRoute                 a payment code, but nobody here can take it
 │   ├── KeyReused               the idempotency key belongs to another request
 │   ├── OrderTaken              the order already has a live or paid payment
+│   ├── NetworkDown             new sales are refused before they exist
 │   └── PaymentNotFound
 ├── StoreError                  the store could not do it; the caller may try again
 │   ├── StaleVersion            somebody stepped first: reload
@@ -18,7 +19,7 @@ GatewayError(code)
 ```
 
 What happens on the wire is not here: a call's fate is a value (`alipayplus/client.py`), because
-"unknown" is an outcome and never an exception (design, decision 3).
+"unknown" is an outcome and never an exception (ADR 0011).
 """
 
 from __future__ import annotations
@@ -82,6 +83,14 @@ class OrderTaken(RequestError):
     def __init__(self, message: str, *, payment_request_id: str) -> None:
         super().__init__(message, path="$.order.merchant_order_id")
         self.payment_request_id = payment_request_id
+
+
+class NetworkDown(RequestError):
+    """The network does not answer or refuses our signature: nothing was saved and nothing was
+    sent.
+    """
+
+    code = "network_down"
 
 
 class PaymentNotFound(RequestError):

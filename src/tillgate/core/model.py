@@ -47,12 +47,25 @@ class Call(StrEnum):
     PAY = "pay"
     INQUIRY = "inquiry"
     CANCEL = "cancel"
+    REFUND = "refund"
+
+
+class Closing(StrEnum):
+    """How far the way back is: which answer a CANCELLING payment lives on."""
+
+    BY_CANCEL = "by_cancel"
+    """The cancel's answer ends it."""
+    ASKING = "asking"
+    """The cancel window is over, or a cancel was overtaken by a success: is it paid?"""
+    BY_REFUND = "by_refund"
+    """It is paid and cannot be cancelled any more: the refund's answer ends it."""
 
 
 _MAY_AWAIT = {
     Call.PAY: (Status.PENDING, Status.CANCELLING),
-    Call.INQUIRY: (Status.PENDING, Status.UNRESOLVED),
+    Call.INQUIRY: (Status.PENDING, Status.CANCELLING, Status.UNRESOLVED),
     Call.CANCEL: (Status.CANCELLING,),
+    Call.REFUND: (Status.CANCELLING,),
 }
 
 
@@ -112,6 +125,10 @@ class Payment:
         inquiries: inquiries counted, the last one at expiry included.
         has_asked_last: the inquiry that comes before the cancel is out.
         cancels: cancel calls counted.
+        refunds: calls counted of the one refund in full that a closed cancel window may need.
+        closing: which answer it lives on while CANCELLING.
+        closing_since: when asking or refunding began, aware UTC; bounds both.
+        was_reopened: a success was reported after it had been CANCELLED.
         mismatches: successes reported with another amount, currency or somebody else's
             `payment_id`.
         cancelled_by: who asked for the cancel; None when the payment expired or had to be given
@@ -140,6 +157,10 @@ class Payment:
     inquiries: int = 0
     has_asked_last: bool = False
     cancels: int = 0
+    refunds: int = 0
+    closing: Closing = Closing.BY_CANCEL
+    closing_since: datetime | None = None
+    was_reopened: bool = False
     mismatches: int = 0
     was_reported_paid: bool = False
     refused_code: str | None = None
@@ -269,6 +290,30 @@ class CancelUnanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundAnswered:
+    """The refund call was answered, signed."""
+
+    outcome: Outcome
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundUnanswered:
+    """No usable answer came."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An operator says, with evidence, what became of the money: SUCCEEDED, FAILED or CANCELLED."""
+
+    status: Status
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimerDue:
     """`next_action_at` has come. Early ones are ignored."""
 
@@ -285,6 +330,9 @@ Event = (
     | CancelRequested
     | CancelAnswered
     | CancelUnanswered
+    | RefundAnswered
+    | RefundUnanswered
+    | Resolved
     | TimerDue
 )
 
@@ -308,6 +356,11 @@ class SendCancel:
 
 
 @dataclass(frozen=True, slots=True)
+class SendRefund:
+    """Ask the network to give all of it back, under the id of `refund_request_id`."""
+
+
+@dataclass(frozen=True, slots=True)
 class TellTill:
     """Wake whoever waits for this payment."""
 
@@ -319,7 +372,7 @@ class Alert:
     reason: str
 
 
-Effect = SendPay | SendInquiry | SendCancel | TellTill | Alert
+Effect = SendPay | SendInquiry | SendCancel | SendRefund | TellTill | Alert
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,14 +43,21 @@ class Policy:
         cancel_repeats: waits between cancels; the last one repeats. Public ACQPs use 10 s; Antom 5
             to 10 s.
         cancel_refused_repeat: wait after a cancel that the network refused to judge. Ours.
+        refund_timeout: 8 s, same page.
+        closing_repeats: waits between the inquiries and the refunds of a payment whose cancel
+            window is over; the last one repeats. Ours.
+        closing_limit: how long such asking and refunding goes on before a person has to look.
+            ADR 0011: 15 min.
+        operator_limit: how old a CANCELLING payment must be before an operator may resolve it.
+            ADR 0011: 90 s.
         never_sent_limit: how long a payment of which nothing ever left may keep trying. Design
             section 3.
         unknown_cancel_limit: how long after placing a cancel of an unknown order is repeated: 60 s
-            of life, 8 s of call, 5 s of clocks. Design section 3.
+            of life, 8 s of call, 5 s of clocks. ADR 0011.
         cancel_window_closes: the time of day on T+1, UTC+8, when the cancel window shuts. Alipay+:
             00:15.
-        unresolved_limit: how long after placing such asking goes on. Design section 3: 7 days.
-        unresolved_inquiry: pace of asking about an UNRESOLVED payment. Design section 3: hourly.
+        unresolved_limit: how long after placing such asking goes on. ADR 0011: 7 days.
+        unresolved_inquiry: pace of asking about an UNRESOLVED payment. ADR 0011: hourly.
     """
 
     order_life: timedelta = timedelta(seconds=60)
@@ -62,6 +69,10 @@ class Policy:
     inquiries: tuple[timedelta, ...] = FIXED_INQUIRIES
     cancel_repeats: tuple[timedelta, ...] = _seconds(1, 2, 5, 10)
     cancel_refused_repeat: timedelta = timedelta(seconds=60)
+    refund_timeout: timedelta = timedelta(seconds=8)
+    closing_repeats: tuple[timedelta, ...] = _seconds(1, 2, 5, 10, 30)
+    closing_limit: timedelta = timedelta(minutes=15)
+    operator_limit: timedelta = timedelta(seconds=90)
     never_sent_limit: timedelta = timedelta(seconds=10)
     unknown_cancel_limit: timedelta = timedelta(seconds=73)
     cancel_window_closes: time = time(0, 15)
@@ -85,6 +96,12 @@ class Policy:
         raises.
         """
         return self.cancel_repeats[min(cancel_count, len(self.cancel_repeats)) - 1]
+
+    def closing_wait(self, count: int) -> timedelta:
+        """How long to wait after `count` (1 or more) inquiries or refunds while closing. Never
+        raises.
+        """
+        return self.closing_repeats[min(count, len(self.closing_repeats)) - 1]
 
     def cancel_until(self, placed_at: datetime) -> datetime:
         """When the cancel window of a payment placed then closes: 00:15 UTC+8 of the next day

@@ -11,7 +11,7 @@ ends a payment of which a byte may have left. A send is counted in the commit be
 crash cannot turn "unanswered" into "never sent". The first final result wins; what contradicts it
 is an alert.
 
-`step` is total: no fact raises, whatever the status. Source of the table: design section 3; its
+`step` is total: no fact raises, whatever the status. Source of the table: ADR 0011; its
 rows are tested as literals in tests/core/test_payment.py. This module must never read a clock, log
 or call anything.
 """
@@ -23,11 +23,13 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from tillgate.core.model import (
+    RESTING,
     Alert,
     Call,
     CancelAnswered,
     CancelRequested,
     CancelUnanswered,
+    Closing,
     Effect,
     Event,
     InquiryAnswered,
@@ -42,10 +44,14 @@ from tillgate.core.model import (
     PayRefusedUnsigned,
     PayUnanswered,
     Receipt,
+    RefundAnswered,
+    RefundUnanswered,
     Report,
+    Resolved,
     SendCancel,
     SendInquiry,
     SendPay,
+    SendRefund,
     Status,
     Step,
     TellTill,
@@ -131,6 +137,12 @@ def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Ste
             return _cancel_answered(payment, outcome, code, now, policy)
         case CancelUnanswered():
             return _cancel_later(payment, now, policy)
+        case RefundAnswered(outcome, code):
+            return _refund_answered(payment, outcome, code, now, policy)
+        case RefundUnanswered():
+            return _refund_later(payment, now, policy)
+        case Resolved(status):
+            return _resolved(payment, status, now, policy)
         case TimerDue():
             return _timer_due(payment, now, policy)
         case _:
@@ -147,6 +159,8 @@ _OUTCOME_OF: dict[type[Event], Call] = {
     InquiryUnanswered: Call.INQUIRY,
     CancelAnswered: Call.CANCEL,
     CancelUnanswered: Call.CANCEL,
+    RefundAnswered: Call.REFUND,
+    RefundUnanswered: Call.REFUND,
 }
 """Which call a fact is the outcome of. Where it stands below, that call is awaited."""
 
@@ -165,7 +179,10 @@ def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) ->
                 # The refusal of one send says nothing of another one.
                 return Step(payment)
             return _reported(payment, report, now, policy)
-        case CancelAnswered(Outcome.SUCCESS, _):
+        case CancelAnswered(Outcome.SUCCESS, _) if payment.was_reopened:
+            # The network said so before it reported a success; only a new answer counts.
+            return Step(payment)
+        case CancelAnswered(Outcome.SUCCESS, _) | RefundAnswered(Outcome.SUCCESS, _):
             if payment.status in (Status.CANCELLING, Status.UNRESOLVED):
                 return _finish(payment, Status.CANCELLED, now)
             return Step(payment)
@@ -236,11 +253,13 @@ def _pay_refused_unsigned(payment: Payment, code: str, now: datetime, policy: Po
     return _and(_ask_later(heard, now, policy), alert)
 
 
-# --- The outcome of an inquiry: awaited while PENDING and UNRESOLVED
+# --- The outcome of an inquiry: awaited while PENDING, UNRESOLVED, and CANCELLING after the window
 
 
 def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
     heard = _heard(payment)
+    if payment.status is Status.CANCELLING:
+        return _closing_told(heard, report, now, policy)
     match report.outcome:
         case Outcome.SUCCESS | Outcome.FAILURE:
             taken = _reported(heard, report, now, policy)
@@ -259,6 +278,9 @@ def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy)
     if code != ORDER_NOT_EXIST:
         alert = Alert(f"the network refused an inquiry with {code}")
         return _and(_ask_later(heard, now, policy), alert)
+    if heard.status is Status.CANCELLING and heard.was_reopened:
+        # The cancel was answered S before, and now the network knows nothing to pay: it is closed.
+        return _finish(heard, Status.CANCELLED, now)
     if heard.status is not Status.PENDING or heard.has_asked_last:
         return _ask_later(heard, now, policy)
     if heard.refused_code is not None:
@@ -297,15 +319,26 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
                 return Step(payment)
             # The till was told that nothing is charged, so the customer's money must go back.
             told = payment.status.value
+            reopened = replace(
+                _with_success(payment, report),
+                closing=Closing.BY_CANCEL,
+                closing_since=None,
+                was_reopened=payment.status is Status.CANCELLED,
+            )
             return _and(
-                _cancel_now(_with_success(payment, report), now, policy),
+                _cancel_now(reopened, now, policy),
                 Alert(f"paid at the network after it ended {told} here: giving the money back"),
             )
         case Status.UNRESOLVED:
             if report.is_cancelled:
                 return _finish(_noted(payment, report), Status.CANCELLED, now)
-            noted = _with_success(payment, report)
-            return Step(noted, (Alert("an unresolved payment is paid at the network: refund it"),))
+            if (wrong := _wrong_in(payment, report)) is not None:
+                return Step(payment, (Alert(f"a success was reported with {wrong}"),))
+            return _and(
+                _refund_now(_with_success(payment, report), now, policy),
+                TellTill(),
+                Alert("an unresolved payment is paid at the network: giving the money back"),
+            )
         case _:
             assert_never(payment.status)
 
@@ -330,14 +363,11 @@ def _paid_while_pending(payment: Payment, report: Report, now: datetime, policy:
     if report.is_cancelled:
         alert = Alert("the network shows a cancel that we never sent")
         return _and(_cancel_now(_with_receipt(payment, report), now, policy), alert)
-    if report.is_payment_id_taken:
-        what = f"paymentId {report.receipt.payment_id}, which another payment holds"
-    elif report.amount is None:
+    wrong = _wrong_in(payment, report)
+    if wrong is None and report.amount is None:
         # A success without an amount is never enough: the next answer has to name it.
         return _ask_soon(replace(payment, was_reported_paid=True), now, policy)
-    elif report.amount != payment.order.amount:
-        what = f"{report.amount} where {payment.order.amount} was asked for"
-    else:
+    if wrong is None:
         return _finish(_with_success(_noted(payment, report), report), Status.SUCCEEDED, now)
     seen = replace(
         payment,
@@ -345,10 +375,19 @@ def _paid_while_pending(payment: Payment, report: Report, now: datetime, policy:
         was_reported_paid=True,
         may_resend=False,
     )
-    alert = Alert(f"a success was reported with {what}")
+    alert = Alert(f"a success was reported with {wrong}")
     if seen.mismatches > 1:
         return _and(_cancel_now(seen, now, policy), alert)
     return _and(_ask_soon(seen, now, policy), alert)
+
+
+def _wrong_in(payment: Payment, report: Report) -> str | None:
+    """What makes a reported success not the one that was asked for, in words."""
+    if report.is_payment_id_taken:
+        return f"paymentId {report.receipt.payment_id}, which another payment holds"
+    if report.amount is not None and report.amount != payment.order.amount:
+        return f"{report.amount} where {payment.order.amount} was asked for"
+    return None
 
 
 def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
@@ -400,12 +439,15 @@ def _cancel_answered(
     payment: Payment, outcome: Outcome, code: str, now: datetime, policy: Policy
 ) -> Step:
     match outcome:
+        case Outcome.SUCCESS if payment.was_reopened:
+            # It was cancelled once and reported paid after that: one more look before believing it.
+            return _ask_whether_paid(payment, now, policy)
         case Outcome.SUCCESS:
             return _finish(payment, Status.CANCELLED, now)
         case Outcome.UNKNOWN:
             return _cancel_later(payment, now, policy)
         case Outcome.FAILURE if code == CANCEL_WINDOW_EXCEED:
-            return _give_up(payment, "the cancel window is over at the network", now, policy)
+            return _ask_whether_paid(payment, now, policy)
         case Outcome.FAILURE if code == ORDER_NOT_EXIST and not payment.was_reported_paid:
             # A pay may still be on its way, so "no such order" counts only when none can be.
             counts_at = payment.order.placed_at + policy.unknown_cancel_limit
@@ -414,7 +456,7 @@ def _cancel_answered(
             at = min(now + policy.cancel_wait(payment.cancels), counts_at)
             return Step(_planned(payment, Call.CANCEL, at))
         case Outcome.FAILURE if _cancel_left_late(payment, policy):
-            return _give_up(payment, f"the last cancel was refused with {code}", now, policy)
+            return _ask_whether_paid(payment, now, policy)
         case Outcome.FAILURE:
             refused = _planned(payment, Call.CANCEL, now + policy.cancel_refused_repeat)
             return Step(refused, (Alert(f"the network refused a cancel with {code}"),))
@@ -439,8 +481,7 @@ def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 def _cancel_later(payment: Payment, now: datetime, policy: Policy) -> Step:
     if _cancel_left_late(payment, policy):
-        why = "the cancel window is over and the last cancel was not answered"
-        return _give_up(payment, why, now, policy)
+        return _ask_whether_paid(payment, now, policy)
     return Step(_planned(payment, Call.CANCEL, now + policy.cancel_wait(payment.cancels)))
 
 
@@ -454,16 +495,115 @@ def _cancel_left_late(payment: Payment, policy: Policy) -> bool:
     return left_at >= policy.cancel_until(payment.order.placed_at)
 
 
+# --- Closing after the cancel window: is it paid? Then it is refunded in full
+
+
+def _ask_whether_paid(payment: Payment, now: datetime, policy: Policy) -> Step:
+    return _ask_now(
+        replace(payment, closing=Closing.ASKING, closing_since=now, inquiries=0), now, policy
+    )
+
+
+def _closing_told(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    """An inquiry's answer while CANCELLING: only where it was asked for does it lead on."""
+    match report.outcome:
+        case Outcome.SUCCESS if report.is_cancelled:
+            return _finish(_with_receipt(payment, report), Status.CANCELLED, now)
+        case Outcome.SUCCESS if (wrong := _wrong_in(payment, report)) is not None:
+            # What is to be given back is not clear: a person has to look.
+            return _give_up(payment, f"a success was reported with {wrong}", now, policy)
+        case Outcome.SUCCESS:
+            return _refund_now(_with_success(payment, report), now, policy)
+        case Outcome.FAILURE:
+            return _finish(_with_receipt(payment, report), Status.CANCELLED, now)
+        case Outcome.UNKNOWN:
+            return _ask_later(payment, now, policy)
+        case _:
+            assert_never(report.outcome)
+
+
+def refund_request_id(payment: Payment) -> str:
+    """The id of the one refund in full that closing may need: derived, so it is saved before it is
+    sent.
+
+    As long as the payment's own id; unique because that is.
+    """
+    return f"rev_{payment.payment_request_id.removeprefix('pay_')}"
+
+
+def _refund_now(payment: Payment, now: datetime, policy: Policy) -> Step:
+    is_first = payment.closing is not Closing.BY_REFUND
+    refunding = replace(
+        payment,
+        status=Status.CANCELLING,
+        changed_at=now if payment.status is not Status.CANCELLING else payment.changed_at,
+        closing=Closing.BY_REFUND,
+        closing_since=now if is_first or payment.closing_since is None else payment.closing_since,
+        refunds=1 if is_first else payment.refunds + 1,
+        calling=Call.REFUND,
+        next_action=Call.REFUND,
+        next_action_at=now + policy.refund_timeout + policy.outcome_grace,
+    )
+    return Step(refunding, (SendRefund(),))
+
+
+def _refund_answered(
+    payment: Payment, outcome: Outcome, code: str, now: datetime, policy: Policy
+) -> Step:
+    match outcome:
+        case Outcome.SUCCESS:
+            return _finish(payment, Status.CANCELLED, now)
+        case Outcome.UNKNOWN:
+            return _refund_later(payment, now, policy)
+        case Outcome.FAILURE:
+            refused = _refund_later(payment, now, policy)
+            return _and(refused, Alert(f"the network refused a refund with {code}"))
+        case _:
+            assert_never(outcome)
+
+
+def _refund_later(payment: Payment, now: datetime, policy: Policy) -> Step:
+    at = now + policy.closing_wait(payment.refunds)
+    if _closing_took_too_long(payment, at, policy):
+        return _give_up(payment, "it is paid and the refund was not confirmed", now, policy)
+    return Step(_planned(payment, Call.REFUND, at))
+
+
+def _closing_took_too_long(payment: Payment, at: datetime, policy: Policy) -> bool:
+    return payment.closing_since is not None and at >= payment.closing_since + policy.closing_limit
+
+
 def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
     unresolved = replace(
         payment,
         status=Status.UNRESOLVED,
         calling=None,
+        closing=Closing.BY_CANCEL,
+        closing_since=None,
         next_action=Call.INQUIRY,
         next_action_at=now + policy.unresolved_inquiry,
         changed_at=now,
     )
     return Step(unresolved, (TellTill(), Alert(f"unresolved: {why}")))
+
+
+def may_resolve(payment: Payment, status: Status, now: datetime, policy: Policy) -> str | None:
+    """Why an operator may not resolve this payment so, in words; None when it is allowed."""
+    if status not in RESTING:
+        return "a payment is resolved as SUCCEEDED, FAILED or CANCELLED"
+    if payment.status is Status.CANCELLING and now < payment.changed_at + policy.operator_limit:
+        return "it is being cancelled; give the network its time first"
+    if payment.status not in (Status.UNRESOLVED, Status.CANCELLING):
+        return f"it is {payment.status.value}: nothing is left to resolve"
+    if status is Status.SUCCEEDED and (payment.is_final or not payment.holds_order):
+        return "the till was told that it ended otherwise: give the money back instead"
+    return None
+
+
+def _resolved(payment: Payment, status: Status, now: datetime, policy: Policy) -> Step:
+    if may_resolve(payment, status, now, policy) is not None:
+        return Step(payment)
+    return _finish(payment, status, now)
 
 
 # --- Time
@@ -476,13 +616,27 @@ def _timer_due(payment: Payment, now: datetime, policy: Policy) -> Step:
         case Status.PENDING:
             return _pending_due(payment, now, policy)
         case Status.CANCELLING:
-            return _cancel_now(payment, now, policy)
+            return _closing_due(payment, now, policy)
         case Status.UNRESOLVED:
             return _ask_now(payment, now, policy)
         case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
             return Step(payment)
         case _:
             assert_never(payment.status)
+
+
+def _closing_due(payment: Payment, now: datetime, policy: Policy) -> Step:
+    match payment.closing:
+        case Closing.BY_CANCEL:
+            return _cancel_now(payment, now, policy)
+        case Closing.ASKING if not _closing_took_too_long(payment, now, policy):
+            return _ask_now(payment, now, policy)
+        case Closing.BY_REFUND if not _closing_took_too_long(payment, now, policy):
+            return _refund_now(payment, now, policy)
+        case Closing.ASKING | Closing.BY_REFUND:
+            return _give_up(payment, "nothing explicit came in time", now, policy)
+        case _:
+            assert_never(payment.closing)
 
 
 def _pending_due(payment: Payment, now: datetime, policy: Policy) -> Step:
@@ -556,7 +710,12 @@ def _ask_later(payment: Payment, now: datetime, policy: Policy) -> Step:
             if now >= payment.order.placed_at + policy.unresolved_limit:
                 return Step(replace(payment, calling=None, next_action=None, next_action_at=None))
             return Step(_planned(payment, Call.INQUIRY, now + policy.unresolved_inquiry))
-        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLING | Status.CANCELLED:
+        case Status.CANCELLING:
+            at = now + policy.closing_wait(max(payment.inquiries, 1))
+            if _closing_took_too_long(payment, at, policy):
+                return _give_up(payment, "nobody could say whether it is paid", now, policy)
+            return Step(_planned(payment, Call.INQUIRY, at))
+        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
             return Step(payment)
         case _:
             assert_never(payment.status)

@@ -92,12 +92,14 @@ class Acceptance:
             RequestError: the request cannot be served; nothing was saved or sent.
             StoreError: the store is not available; nothing was sent.
         """
-        store, terminal = _place(merchant, asked)
+        # First of all: a repeat is answered whatever has become of settings and routes since.
         earlier = await self._store.load_request(merchant.id, idempotency_key)
         if earlier is not None:
-            return self._replayed(earlier, asked, store, terminal)
+            return self._replayed(earlier, asked)
+        store, terminal = _place(merchant, asked)
         identified = self.identify(asked.code)
         connector = self._connector(identified)
+        self._follower.check_admitted(connector.name)
         now = self._clock.now()
         order = Order(
             merchant_id=merchant.id,
@@ -126,7 +128,7 @@ class Acceptance:
         )
         result = await self._follower.open(opening, body, taken)
         if isinstance(result, KeyHeld):
-            return self._replayed(result.request, asked, store, terminal)
+            return self._replayed(result.request, asked)
         if isinstance(result, OrderHeld):
             raise OrderTaken(
                 "This order already has a payment that is open or paid. Read that one instead of"
@@ -143,9 +145,7 @@ class Acceptance:
             raise NoRoute(identified.reason, path="$.code")
         return connector
 
-    def _replayed(
-        self, earlier: Request, asked: Asked, store: Store, terminal: Terminal
-    ) -> Accepted:
+    def _replayed(self, earlier: Request, asked: Asked) -> Accepted:
         order = earlier.payment.order
         pairs = (
             ("$.code", earlier.code_fingerprint, self._sealer.fingerprint(asked.code)),
@@ -153,8 +153,9 @@ class Acceptance:
             ("$.order.description", order.description, asked.description),
             ("$.order.amount.currency", order.amount.currency, asked.amount.currency),
             ("$.order.amount.value", order.amount.value, asked.amount.value),
-            ("$.store_id", order.store_id, store.id),
-            ("$.terminal_id", order.terminal_id, terminal.id),
+            # Left out means the only one there was.
+            ("$.store_id", order.store_id, asked.store_id or order.store_id),
+            ("$.terminal_id", order.terminal_id, asked.terminal_id or order.terminal_id),
             ("$.expires_in_s", earlier.expires_in_s, asked.expires_in_s),
         )
         for path, before, now in pairs:

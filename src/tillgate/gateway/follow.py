@@ -10,14 +10,16 @@ between: the row in the store says what is due and when.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, assert_never
 
 from tillgate.clock import Clock
 from tillgate.connectors import Connector
-from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
+from tillgate.core.errors import NetworkDown, PaymentIdTaken, StaleVersion, StoreError
 from tillgate.core.model import (
     Alert,
     Effect,
@@ -31,12 +33,14 @@ from tillgate.core.model import (
     SendCancel,
     SendInquiry,
     SendPay,
+    SendRefund,
     Status,
     Step,
     TellTill,
     TimerDue,
 )
 from tillgate.core.payment import step
+from tillgate.gateway.circuit import Circuit
 from tillgate.gateway.history import row_of
 from tillgate.gateway.sealing import CannotUnseal, Sealer
 from tillgate.store import KeyHeld, Opened, Opening, OrderHeld, Store
@@ -49,6 +53,9 @@ ours.
 """
 STORE_RETRY_S = 1.0
 """Wait before a due step is tried again when the store could not save it."""
+LOOK_INTERVAL_S = 2.0
+OVERDUE = timedelta(seconds=2)
+"""A row this long overdue that nobody drives is taken up: within 5 s of its moment, as designed."""
 STOP_GRACE_S = 9.0
 """How long a stop lets running calls end: the longest one takes 8 s."""
 
@@ -60,6 +67,7 @@ class _Driven:
     payment: Payment
     body: bytes | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
     timer: asyncio.TimerHandle | None = None
     waiters: set[asyncio.Future[None]] = field(default_factory=set)
 
@@ -74,16 +82,55 @@ class Follower:
         self._connectors = connectors
         self._sealer = sealer
         self._clock = clock
+        self._circuits = {name: Circuit() for name in connectors}
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
+
+    def check_admitted(self, connector: str) -> None:
+        """Refuse a new sale while its network is away.
+
+        Raises:
+            NetworkDown: nothing was saved; come again in a moment.
+        """
+        circuit = self._circuits[connector]
+        if not circuit.admits(self._clock.now()):
+            raise NetworkDown(
+                "The payment network cannot be reached just now; nothing was charged."
+                " Try again in a few seconds or take another method."
+            )
+
+    def networks(self) -> dict[str, str]:
+        """`up` or `down` by connector, for operators."""
+        return {name: "down" if c.is_open else "up" for name, c in self._circuits.items()}
 
     async def recover(self) -> int:
         """Take up every payment that an earlier process left unfinished; returns how many."""
         waiting = await self._store.load_waiting()
         for payment in waiting:
             self._drive(_Driven(payment))
+        self._spawn(self._look_for_forgotten())
         return len(waiting)
+
+    async def _look_for_forgotten(self) -> None:
+        """Take up rows that are overdue and driven by nobody: whatever went wrong, the row is the
+        queue.
+
+        A commit that was reported as failed and is durable all the same leaves such a row.
+        """
+        while not self._stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._stopping.wait()
+            try:
+                overdue = await self._store.load_waiting(self._clock.now() - OVERDUE)
+            except StoreError as error:
+                log.error("the queue cannot be read: %s", error)
+                continue
+            for payment in overdue:
+                if payment.payment_request_id not in self._driven and not self._stopping.is_set():
+                    log.warning("%s: taken up, overdue", payment.payment_request_id)
+                    self._drive(_Driven(payment))
 
     async def open(
         self, opening: Opening, body: bytes, taken: Step
@@ -124,10 +171,16 @@ class Follower:
             payment = await self._store.load(payment_request_id)
             if payment is None:
                 return None
-            driven = self._driven.get(payment_request_id) or _Driven(payment)
-        async with driven.lock:
-            await self._apply_locked(driven, event)
-            return driven.payment
+            # Whoever comes while this one is busy shares it: one payment, one lock.
+            driven = self._driven.setdefault(payment_request_id, _Driven(payment))
+        driven.users += 1
+        try:
+            async with driven.lock:
+                await self._apply_locked(driven, event)
+                return driven.payment
+        finally:
+            driven.users -= 1
+            self._let_go(driven)
 
     async def current(self, payment_request_id: PaymentRequestId) -> Payment | None:
         """The payment as it is now."""
@@ -141,7 +194,7 @@ class Follower:
         driven = self._driven.get(payment.payment_request_id)
         if driven is None:
             return await self._store.load(payment.payment_request_id) or payment
-        if driven.payment.is_final or self._is_stopping:
+        if driven.payment.is_final or self._stopping.is_set():
             return driven.payment
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         driven.waiters.add(waiter)
@@ -158,7 +211,7 @@ class Follower:
         """Answer every waiting till now with what is known: a stop has begun. Safe to call
         twice.
         """
-        self._is_stopping = True
+        self._stopping.set()
         for driven in self._driven.values():
             _wake(driven)
 
@@ -168,12 +221,14 @@ class Follower:
         for driven in self._driven.values():
             if driven.timer:
                 driven.timer.cancel()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=STOP_GRACE_S)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_GRACE_S):
+                while self._tasks:
+                    await asyncio.wait(self._tasks)
+        late = list(self._tasks)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _apply_locked(self, driven: _Driven, event: Event) -> None:
         key = driven.payment.payment_request_id
@@ -191,6 +246,7 @@ class Follower:
                 )
             except StaleVersion:
                 driven.payment = await self._store.load(key) or driven.payment
+                self._drive(driven)
                 continue
             except PaymentIdTaken:
                 event = _with_taken_id(event)
@@ -202,18 +258,23 @@ class Follower:
         raise StaleVersion(f"{key}: somebody else keeps saving this payment")
 
     def _drive(self, driven: _Driven) -> None:
-        """Keep a waiting payment in memory with its timer set; let go of one that rests."""
+        """Keep a waiting payment in memory, with its timer set."""
         if driven.timer:
             driven.timer.cancel()
             driven.timer = None
         payment = driven.payment
-        if payment.next_action_at is None:
-            self._driven.pop(payment.payment_request_id, None)
-            return
-        self._driven[payment.payment_request_id] = driven
-        if not self._is_stopping:
+        if payment.is_final:
+            _wake(driven)
+        if payment.next_action_at is not None:
+            self._driven[payment.payment_request_id] = driven
+        if payment.next_action_at is not None and not self._stopping.is_set():
             delay = (payment.next_action_at - self._clock.now()).total_seconds()
             self._set_timer(driven, max(delay, 0.001))
+
+    def _let_go(self, driven: _Driven) -> None:
+        """Forget a payment that rests, once nobody uses it."""
+        if driven.users == 0 and driven.payment.next_action_at is None:
+            self._driven.pop(driven.payment.payment_request_id, None)
 
     def _set_timer(self, driven: _Driven, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -227,12 +288,20 @@ class Follower:
             log.error("%s: not saved, trying again: %s", before.payment_request_id, error)
             self._set_timer(driven, STORE_RETRY_S)
             return
+        except Exception:
+            # A fault of ours must not leave a payment without a timer.
+            log.exception("%s: a step failed, trying again", before.payment_request_id)
+            self._set_timer(driven, STORE_RETRY_S)
+            return
         if driven.payment is before:
             # The timer came a moment early by the wall clock.
             self._drive(driven)
 
     def _perform(self, driven: _Driven, effects: tuple[Effect, ...]) -> None:
         for effect in effects:
+            if self._stopping.is_set() and isinstance(effect, _CALLS):
+                # The row says that it is due: the next process sends it.
+                continue
             match effect:
                 case SendPay():
                     self._spawn(self._call(driven, self._pay(driven)))
@@ -240,9 +309,10 @@ class Follower:
                     self._spawn(self._call(driven, self._connector(driven).inquire(driven.payment)))
                 case SendCancel():
                     self._spawn(self._call(driven, self._connector(driven).cancel(driven.payment)))
+                case SendRefund():
+                    self._spawn(self._call(driven, self._connector(driven).refund(driven.payment)))
                 case TellTill():
-                    if driven.payment.is_final:
-                        _wake(driven)
+                    pass  # `_drive` wakes whoever waits as soon as the payment is final
                 case Alert(reason):
                     log.warning("%s: alert: %s", driven.payment.payment_request_id, reason)
                 case _:
@@ -251,6 +321,9 @@ class Follower:
     async def _call(self, driven: _Driven, call: Coroutine[Any, Any, Event]) -> None:
         """Perform one call and apply its outcome."""
         event = await call
+        changed = self._circuits[driven.payment.order.connector].heard(event, self._clock.now())
+        if changed:
+            log.warning("alert: %s: %s", driven.payment.order.connector, changed)
         try:
             await self.apply(driven.payment.payment_request_id, event)
         except StoreError as error:
@@ -278,8 +351,11 @@ class Follower:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            # A fault of ours. The payment's row is intact and its timer still set.
+            # A fault of ours. The payment's row is intact and its timer set.
             log.error("a step failed", exc_info=error)
+
+
+_CALLS = (SendPay, SendInquiry, SendCancel, SendRefund)
 
 
 def _wake(driven: _Driven) -> None:

@@ -25,10 +25,14 @@ from tillgate.core.model import (
     PayNeverLeft,
     PayRefusedUnsigned,
     PayUnanswered,
+    RefundAnswered,
+    RefundUnanswered,
     Report,
+    Resolved,
     SendCancel,
     SendInquiry,
     SendPay,
+    SendRefund,
     Step,
     TimerDue,
 )
@@ -74,6 +78,7 @@ _EFFECTS: dict[type[Effect], str] = {
     SendPay: "send pay",
     SendInquiry: "send inquiryPayment",
     SendCancel: "send cancelPayment",
+    SendRefund: "send refund",
 }
 
 
@@ -101,6 +106,12 @@ def _described(event: Event) -> tuple[str, dict[str, str]]:
             return "cancel_answered", {"outcome": outcome.value, "code": code}
         case CancelUnanswered(reason):
             return "cancel_unanswered", {"reason": reason}
+        case RefundAnswered(outcome, code):
+            return "refund_answered", {"outcome": outcome.value, "code": code}
+        case RefundUnanswered(reason):
+            return "refund_unanswered", {"reason": reason}
+        case Resolved(status, by, why):
+            return "resolved", {"status": status.value, "by": by, "why": why}
         case TimerDue():
             return "timer_due", {}
         case _:

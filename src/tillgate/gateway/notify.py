@@ -4,7 +4,7 @@ acknowledge.
 The acknowledgement says "received", whatever the payment's result, and is signed. A notification
 that fits no payment is kept for a person and acknowledged, so that the network stops repeating it.
 A bad signature gets 401 and no S; a store that is down gets 503, so that the network comes again.
-Source: Alipay+ "Receive payment notification"; design section 3.
+Source: Alipay+ "Receive payment notification"; ADR 0011.
 """
 
 from __future__ import annotations

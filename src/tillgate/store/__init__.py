@@ -128,8 +128,8 @@ class Store(Protocol):
         """The sealed pay request, or None once it was erased."""
         ...
 
-    async def load_waiting(self) -> Sequence[Payment]:
-        """Every payment with a `next_action_at`, soonest first."""
+    async def load_waiting(self, before: datetime | None = None) -> Sequence[Payment]:
+        """Every payment whose `next_action_at` is (by then, if given) due, soonest first."""
         ...
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:

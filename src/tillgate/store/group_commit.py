@@ -116,6 +116,8 @@ def _commit_batch(connection: sqlite3.Connection, writes: list[Write]) -> list[A
 
 
 def _in_one_transaction(connection: sqlite3.Connection, writes: list[Write]) -> list[Any]:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")  # an earlier one could not be rolled back, on a failing disk
     connection.execute("BEGIN IMMEDIATE")
     try:
         results = [write(connection) for write in writes]

@@ -55,13 +55,17 @@ def upgrade(path: Path) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = create_engine(f"sqlite:///{path}")
+    # Without Python's own transaction handling, which ends a transaction at every CREATE TABLE: all
+    # of an upgrade is one transaction, so that a kill in the middle leaves the file as it was.
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path, isolation_level=None))
     try:
         with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, HEAD)
             connection.commit()
     except Exception as error:
-        raise StoreError(f"{path} could not be brought to schema {HEAD}: {error}") from error
+        reason = getattr(error, "orig", None) or error  # without SQLAlchemy's statement and link
+        raise StoreError(f"{path} could not be brought to schema {HEAD}: {reason}") from error
     finally:
         engine.dispose()

@@ -7,10 +7,12 @@ second process out.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,16 @@ SELECT_BY_KEY = (
 )
 SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
 SELECT_WAITING = (
-    f"SELECT {_SELECTED} FROM payment WHERE next_action_at IS NOT NULL ORDER BY next_action_at"
+    f"SELECT {_SELECTED} FROM payment WHERE next_action_at <= ? ORDER BY next_action_at"
 )
 SELECT_BODY = "SELECT pay_body FROM payment WHERE payment_request_id = ?"
 SELECT_HISTORY = (
     "SELECT version, at, kind, status, detail FROM payment_event"
     " WHERE payment_request_id = ? ORDER BY version"
 )
+
+
+_FOR_EVER = 2**62
 
 
 class SqliteStore:
@@ -140,8 +145,9 @@ class SqliteStore:
         row = self._one(SELECT_BODY, payment_request_id)
         return row["pay_body"] if row else None
 
-    async def load_waiting(self) -> Sequence[Payment]:
-        return [to_payment(row) for row in self._all(SELECT_WAITING)]
+    async def load_waiting(self, before: datetime | None = None) -> Sequence[Payment]:
+        due_by = _FOR_EVER if before is None else to_microseconds(before)
+        return [to_payment(row) for row in self._all(SELECT_WAITING, due_by)]
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
         return [
@@ -163,7 +169,7 @@ class SqliteStore:
     def _one(self, statement: str, *values: str) -> Any:
         return next(iter(self._all(statement, *values)), None)
 
-    def _all(self, statement: str, *values: str) -> list[Any]:
+    def _all(self, statement: str, *values: str | int) -> list[Any]:
         try:
             return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as error:
@@ -181,7 +187,7 @@ def open_sqlite(path: Path) -> SqliteStore:
     try:
         upgrade(path)
         return SqliteStore(path, lock)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise StoreError(f"{path} cannot be used as a database: {error}") from None
     except BaseException:
@@ -190,25 +196,29 @@ def open_sqlite(path: Path) -> SqliteStore:
 
 
 def _take_lock(path: Path) -> int:
-    """The lock is on a file beside the database (SQLite closes its own file at will) and dies
-    with us.
+    """Lock the database file itself, whatever name leads to it; the lock dies with this process.
+
+    This is flock(2), which SQLite does not use: its own locks are fcntl's. The pid beside it is
+    only for the message.
     """
-    lock_path = path.with_name(path.name + ".lock")
     try:
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"{lock_path} cannot be written: {error.strerror}") from None
+        # Readable by its owner only; SQLite gives its companions the same mode.
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from None
+    pid_file = path.resolve().with_name(path.resolve().name + ".pid")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        owner = os.read(lock, 32).decode(errors="replace").strip() or "unknown"
         os.close(lock)
+        owner = pid_file.read_text(errors="replace").strip() if pid_file.exists() else "unknown"
         raise StoreInUse(
             f"{path} is in use by another tillgate process (pid {owner}). Stop that one, or give"
             " this one its own file; several gateways share one PostgreSQL database instead."
         ) from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
+    with contextlib.suppress(OSError):
+        pid_file.touch(mode=0o600)
+        pid_file.write_text(f"{os.getpid()}\n")
     return lock
 
 

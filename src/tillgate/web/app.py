@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,10 +26,24 @@ async def healthz(request: Request) -> Response:
     return Response(b'{"status":"ok"}', media_type="application/json")
 
 
-def create_app(routes: list[Route], lifespan: Lifespan) -> Starlette:
-    """The application around the given routes."""
-    all_routes: list[BaseRoute] = [Route("/healthz", healthz, methods=["GET"]), *routes]
-    return Starlette(
+def create_app(
+    routes: list[Route], lifespan: Lifespan, networks: Callable[[], dict[str, str]]
+) -> Starlette:
+    """The application around the given routes; `networks` tells which of them are up."""
+
+    async def readyz(request: Request) -> Response:
+        """This process takes requests. A network that is down does not make it useless."""
+        told = networks()
+        network = "down" if "down" in told.values() else "up"
+        body = {"status": "ready", "network": network, "networks": told}
+        return Response(msgspec.json.encode(body), media_type="application/json")
+
+    all_routes: list[BaseRoute] = [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        *routes,
+    ]
+    app = Starlette(
         routes=all_routes,
         lifespan=lifespan,
         exception_handlers={
@@ -37,6 +52,9 @@ def create_app(routes: list[Route], lifespan: Lifespan) -> Starlette:
             Exception: _fault,
         },
     )
+    # A redirect would name whatever host the request named, and lead a till's key there.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

@@ -17,9 +17,12 @@ BODY_BYTES_MAX = 64 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_AT = re.compile(r" - at `(.*)`\Z")
+_AT = re.compile(r"(.*) - at `(\$[A-Za-z0-9_.\[\]]*)`\Z")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+_DIGITS_MAX = 30
+"""More digits than any field takes; a longer number is read as one that is too large."""
 
 
 async def read_body(request: Request) -> bytes:
@@ -46,7 +49,13 @@ def parse(body: bytes, type_: type[T]) -> T:
         Problem: names the first fault with its path.
     """
     try:
-        document = json.loads(body.decode("utf-8"), object_pairs_hook=_object)
+        text = body.decode("utf-8")
+        try:
+            document = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+        except _Fault:
+            # Where exactly is worth a second reading only now.
+            _locate(json.loads(text, object_pairs_hook=_Pairs, parse_int=_integer), "$")
+            raise
     except Problem:
         raise
     except (ValueError, RecursionError):
@@ -58,24 +67,49 @@ def parse(body: bytes, type_: type[T]) -> T:
         raise _field_problem(str(error)) from None
 
 
+class _Fault(ValueError):
+    """An object has a key twice, a strange key, or a control character in a text."""
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as it was written."""
+
+
+def _integer(digits: str) -> int:
+    return int(digits) if len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem("duplicate_key", "A key stands twice in one object.", path=f"$..{twice[:64]}")
+        raise _Fault
     for name, value in pairs:
-        if type(value) is str and _CONTROL.search(value):
-            raise Problem(
-                "invalid_field", "A text holds a control character.", path=f"$..{name[:64]}"
-            )
+        if not _NAME.match(name) or (type(value) is str and _CONTROL.search(value)):
+            raise _Fault
     return members
 
 
+def _locate(value: Any, path: str) -> None:
+    """Raise the first fault with its path, reading from the top."""
+    if isinstance(value, _Pairs):
+        names = set()
+        for name, member in value:
+            if not _NAME.match(name):
+                raise Problem("unknown_field", "There is no such field; see the API.", path=path)
+            if name in names:
+                raise Problem("duplicate_key", "A key stands twice.", path=f"{path}.{name}")
+            names.add(name)
+            _locate(member, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            _locate(member, f"{path}[{index}]")
+    elif isinstance(value, str) and _CONTROL.search(value):
+        raise Problem("invalid_field", "A text holds a control character.", path=path)
+
+
 def _field_problem(text: str) -> Problem:
-    at = _AT.search(text)
-    path = at.group(1) if at else "$"
-    message = text[: at.start()] if at else text
+    at = _AT.match(text)
+    message, path = at.groups() if at else (text, "$")
     field = _FIELD.match(message)
     if field:
         path = f"{path}.{field.group(1)}"

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from tillgate.core.errors import GatewayError
+from tillgate.core.errors import GatewayError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -40,6 +40,7 @@ STATUS: dict[str, int] = {
     "order_already_has_a_payment": 409,
     # About us.
     "internal_error": 500,
+    "network_down": 503,
     "store_unavailable": 503,
     "stale_version": 503,
     "payment_id_taken": 503,
@@ -47,15 +48,15 @@ STATUS: dict[str, int] = {
     "invalid_configuration": 500,
 }
 
-RETRY_AFTER_S = 1
-"""Named with every 503: the store's troubles are short, and the idempotency key makes a retry
+RETRY_AFTER_S = {"network_down": 5}
+"""Seconds named with a 503; 1 where nothing stands here. The idempotency key makes a retry
 harmless.
 """
 
 _encoder = msgspec.json.Encoder()
 
 
-class Problem(GatewayError):
+class Problem(RequestError):
     """A fault that only HTTP knows: in a header, in the JSON, in the form of a field."""
 
     def __init__(self, code: str, message: str, *, path: str | None = None) -> None:
@@ -71,7 +72,7 @@ def problem(error: GatewayError, **more: Any) -> Response:
         "title": http.HTTPStatus(status).phrase,
         "status": status,
         "code": error.code,
-        "detail": str(error) if status < 500 else _OUR_FAULT[status],
+        "detail": str(error) if isinstance(error, RequestError) else _OUR_FAULT[status],
     }
     if error.path:
         body["path"] = error.path
@@ -79,7 +80,7 @@ def problem(error: GatewayError, **more: Any) -> Response:
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tillgate"'
     if status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(RETRY_AFTER_S.get(error.code, 1))
     return Response(_encoder.encode(body | more), status, headers, MEDIA_TYPE)
 
 

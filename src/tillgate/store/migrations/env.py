@@ -10,7 +10,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
-    transaction_per_migration=True,
+    transactional_ddl=True,  # the caller began a transaction by hand; see store/migrate.py
 )
 with context.begin_transaction():
     context.run_migrations()
