@@ -166,6 +166,8 @@ class Notifier:
             return f"not checked: HTTP status {ack.status}"
         client_id = payment.client_id
         try:
+            if ack.headers.get("Client-Id", client_id) != client_id:
+                raise BadSignature("the answer's Client-Id is another one")
             self._acquirers[client_id].verify(
                 ack.headers.get("Signature"),
                 path,
