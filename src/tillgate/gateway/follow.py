@@ -148,13 +148,13 @@ class Follower:
         try:
             result = await self._store.open(opening)
         except BaseException:
-            del self._driven[payment.payment_request_id]
+            self._driven.pop(payment.payment_request_id, None)
             raise
         if isinstance(result, Opened):
             self._drive(driven)
             self._perform(driven, taken.effects)
         else:
-            del self._driven[payment.payment_request_id]
+            self._driven.pop(payment.payment_request_id, None)
         return result
 
     async def apply(self, payment_request_id: PaymentRequestId, event: Event) -> Payment | None:
