@@ -176,7 +176,12 @@ WALKS = {
     "CANCELLED": (CANCELLED, 4),
     "CANCELLED never left": ([(1, "pay never left"), (2, "cancel asked")], 3),
     "reopened": ([*CANCELLED, (4, "notified S")], 5),
+    "reopened, planned": ([*CANCELLED, (4, "notified S"), (5, "cancel unanswered")], 5.5),
     "reopened, asking": ([*CANCELLED, (4, "notified S"), (5, "cancel S")], 6),
+    "reopened, refunding": (
+        [*CANCELLED, (4, "notified S"), (5, "cancel S"), (6, "inquiry S")],
+        7,
+    ),
     "asking": (TOO_LATE, 4),
     "asking planned": ([*TOO_LATE, (4, "inquiry U")], 4.5),
     "refunding": ([*TOO_LATE, (4, "inquiry S")], 5),

@@ -21,6 +21,9 @@ def test_the_numbers_are_the_networks():
     assert ALIPAY_PLUS.pay_timeout == seconds(8)
     assert ALIPAY_PLUS.inquiry_timeout == seconds(5)
     assert ALIPAY_PLUS.cancel_timeout == seconds(8)
+    assert ALIPAY_PLUS.refund_timeout == seconds(8)
+    assert ALIPAY_PLUS.closing_limit == timedelta(minutes=15)
+    assert ALIPAY_PLUS.operator_limit == seconds(90)
     assert ALIPAY_PLUS.never_sent_limit == seconds(10)
     assert ALIPAY_PLUS.unknown_cancel_limit == seconds(60 + 8 + 5)
     assert ALIPAY_PLUS.cancel_window_closes == time(0, 15)
@@ -46,6 +49,13 @@ def test_inquiries_come_every_3_seconds_until_they_are_used_up(asked, wait):
 @pytest.mark.parametrize(("sent", "wait"), [(1, 1), (2, 2), (3, 5), (4, 10), (5, 10), (99, 10)])
 def test_a_cancel_is_repeated_with_growing_waits(sent, wait):
     assert ALIPAY_PLUS.cancel_wait(sent) == seconds(wait)
+
+
+@pytest.mark.parametrize(
+    ("count", "wait"), [(1, 1), (2, 2), (3, 5), (4, 10), (5, 30), (6, 30), (99, 30)]
+)
+def test_asking_and_refunding_while_closing_wait_longer_each_time(count, wait):
+    assert ALIPAY_PLUS.closing_wait(count) == seconds(wait)
 
 
 # The cancel window closes at 00:15 of the next day in UTC+8, whatever the zone here.

@@ -215,11 +215,12 @@ TABLE = {
         "=": "pay S, pay S without amount, pay U in process, pay U other, pay"
         " unanswered, pay never left, pay refused unsigned, inquiry S, inquiry"
         " U, inquiry not exist, inquiry refused, inquiry unanswered, notified S,"
-        " notified S without amount, notified U, cancel S, cancel U, cancel not"
-        " exist, cancel too late, cancel refused, cancel unanswered, refund S,"
-        " refund U, refund refused, refund unanswered, resolved SUCCEEDED,"
-        " resolved FAILED, resolved CANCELLED, timer",
-        "SUCCEEDED A": "pay S other amount, pay S taken id, pay F judged, pay F message, pay F"
+        " notified S without amount, notified U, cancel U, cancel not exist,"
+        " cancel too late, cancel refused, cancel unanswered, refund U, refund"
+        " refused, refund unanswered, resolved SUCCEEDED, resolved FAILED,"
+        " resolved CANCELLED, timer",
+        "SUCCEEDED A": "cancel S, refund S, pay S other amount, pay S taken id, "
+        "pay F judged, pay F message, pay F"
         " repeat, pay F says nothing, inquiry S cancelled, inquiry F, notified S"
         " other amount, notified F",
         "CANCELLING CT": "cancel asked",
@@ -349,6 +350,19 @@ TABLE = {
         "CANCELLING A": "cancel not exist, cancel refused",
         "CANCELLED T": "refund S",
     },
+    "reopened, planned": {
+        "=": "pay S, pay S without amount, pay S other amount, pay S taken id, pay F"
+        " judged, pay F message, pay F repeat, pay F says nothing, pay U in"
+        " process, pay U other, pay unanswered, pay never left, pay refused"
+        " unsigned, inquiry S, inquiry S cancelled, inquiry F, inquiry U,"
+        " inquiry not exist, inquiry refused, inquiry unanswered, notified S,"
+        " notified S without amount, notified S other amount, notified F,"
+        " notified U, cancel asked, cancel S, cancel U, cancel not exist, cancel"
+        " too late, cancel refused, cancel unanswered, refund U, refund refused,"
+        " refund unanswered, resolved SUCCEEDED, resolved FAILED, resolved"
+        " CANCELLED, timer",
+        "CANCELLED T": "refund S",
+    },
     "reopened, asking": {
         "=": "pay S, pay S without amount, pay S other amount, pay S taken id, pay F"
         " judged, pay F message, pay F repeat, pay F says nothing, pay U in"
@@ -362,6 +376,20 @@ TABLE = {
         "CANCELLED T": "inquiry S cancelled, inquiry F, inquiry not exist, refund S",
         "CANCELLING": "inquiry U, inquiry unanswered",
         "CANCELLING A": "inquiry refused",
+    },
+    "reopened, refunding": {
+        "=": "pay S, pay S without amount, pay S other amount, pay S taken id, pay F"
+        " judged, pay F message, pay F repeat, pay F says nothing, pay U in"
+        " process, pay U other, pay unanswered, pay never left, pay refused"
+        " unsigned, inquiry S, inquiry S cancelled, inquiry F, inquiry U,"
+        " inquiry not exist, inquiry refused, inquiry unanswered, notified S,"
+        " notified S without amount, notified S other amount, notified F,"
+        " notified U, cancel asked, cancel S, cancel U, cancel not exist, cancel"
+        " too late, cancel refused, cancel unanswered, resolved SUCCEEDED,"
+        " resolved FAILED, resolved CANCELLED, timer",
+        "CANCELLED T": "refund S",
+        "CANCELLING": "refund U, refund unanswered",
+        "CANCELLING A": "refund refused",
     },
     "asking": {
         "CANCELLING": "pay S, pay S without amount, pay S other amount, pay S taken id,"
@@ -531,7 +559,9 @@ DUE = [
     ("cancel planned", 4, "CANCELLING C"),
     ("giving back", 11, "CANCELLING C"),
     ("reopened", 13, "CANCELLING C"),
+    ("reopened, planned", 7, "CANCELLING C"),
     ("reopened, asking", 11, "CANCELLING I"),
+    ("reopened, refunding", 15, "CANCELLING R"),
     ("asking", 9, "CANCELLING I"),
     ("asking", 902.9, "CANCELLING I"),
     ("asking", 903, "UNRESOLVED TA"),

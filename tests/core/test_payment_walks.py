@@ -117,6 +117,42 @@ def test_whatever_comes_the_rules_hold(facts):
         payment = taken.payment
 
 
+# What confirms to a till that a payment is cancelled though the network called it paid last. "No
+# such order" does so only where a cancel was answered S before.
+GIVES_BACK = {"cancel S", "refund S", "resolved CANCELLED"}
+TELLS_NOT_PAID = {"inquiry S cancelled", "inquiry F", "notified F"}
+
+
+@given(WALKS)
+@example(
+    [
+        (1, "pay U in process"),
+        (1, "cancel asked"),
+        (1, "cancel too late"),
+        (1, "notified S"),
+        (1, "inquiry not exist"),
+    ]
+)
+@example(
+    [(2, "pay U in process"), (1, "cancel asked"), (1, "notified S"), (73, "cancel not exist")]
+)
+def test_what_the_network_called_paid_is_cancelled_only_when_the_money_went_back(facts):
+    payment, now, was_called_paid, was_cancelled = opened(), PLACED, False, False
+    for wait, name in facts:
+        if wait is None:
+            now = max(now, payment.next_action_at or now)
+        else:
+            now += timedelta(seconds=wait)
+        before, payment = payment, step(payment, EVENTS[name], now, POLICY).payment
+        if name in SUCCESSES:
+            was_called_paid = name != "inquiry S cancelled"
+        was_cancelled |= name == "cancel S"
+        is_confirmed = payment.status is Status.CANCELLED and before.status is not Status.CANCELLED
+        if is_confirmed and was_called_paid and payment.sends_open > 0:
+            rule = {"inquiry not exist"} if was_cancelled else set()
+            assert name in GIVES_BACK | TELLS_NOT_PAID | rule
+
+
 NEVER_PAID = [name for name in EVENTS if name not in SUCCESSES | {"resolved SUCCEEDED"}]
 
 
@@ -321,6 +357,30 @@ def test_a_network_that_never_closes_leaves_it_unresolved_by_half_an_hour_after_
     payment, now = drive(network, [], WINDOW_CLOSES + timedelta(hours=2))
     assert payment.status is Status.UNRESOLVED
     assert now <= WINDOW_CLOSES + timedelta(minutes=30)
+
+
+@st.composite
+def networks_past_their_window(draw):
+    """Networks that take no cancel, and answer a refund in any way."""
+    answers = st.sampled_from(
+        [
+            RefundAnswered(Outcome.SUCCESS, "SUCCESS"),
+            RefundAnswered(Outcome.UNKNOWN, "UNKNOWN_EXCEPTION"),
+            RefundAnswered(Outcome.FAILURE, "PROCESS_FAIL"),
+            RefundUnanswered("time-out"),
+        ]
+    )
+    return draw(networks()) | {
+        SendCancel: [(0.1, TOO_LATE)] * 100,
+        SendRefund: draw(st.lists(st.tuples(st.sampled_from([0.05, 2, 7.9]), answers))),
+    }
+
+
+@given(networks_past_their_window(), VISITS)
+def test_past_the_window_every_payment_ends_or_has_a_person_within_half_an_hour(network, visits):
+    payment, now = drive(network, visits, at(3600))
+    assert payment.is_final or payment.status is Status.UNRESOLVED
+    assert now <= at(90 + 30 * 60)
 
 
 REFUNDS = [

@@ -20,11 +20,12 @@ from aiohttp import web
 from yarl import URL
 
 from tillgate.alipayplus import messages
-from tillgate.alipayplus.messages import Amount, PaymentMethod, PayOrder, PayRequest
+from tillgate.alipayplus.messages import Amount, PaymentMethod, PayOrder, PayRequest, RefundRequest
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import SystemClock
 from tillgate.core.codes import CodeKind
 from tillgate.sandbox.app import SandboxSettings, create_app
+from tillgate.sandbox.choices import Choices
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.wallets import load_wallets
@@ -51,15 +52,25 @@ def seeded(seed: int = 1):
     return lambda count: f"{source.randrange(10**count):0{count}d}"
 
 
-def new_network(wallets=WALLETS) -> tuple[Network, Exchanges]:
+def new_network(wallets=WALLETS, **choices) -> tuple[Network, Exchanges]:
     record = Exchanges()
-    return Network(wallets, seeded(), record), record
+    return Network(wallets, seeded(), record, choices=Choices(**choices)), record
 
 
 def code_of(network: Network, customer_id: str = "kakaopay_minji", now: datetime = NOW) -> str:
     customer = WALLETS.customer(customer_id)
     wallet = WALLETS.wallet(customer.wallet_id)
     return network.codes.issue(customer, wallet, CodeKind.CGCP, now).code
+
+
+def refund_request(
+    id_: str = "refund_1", value: str | int = "40", currency: str = "JPY", **changes
+) -> RefundRequest:
+    """Of pay_1, unless another payment is named."""
+    names_one = "payment_id" in changes or "payment_request_id" in changes
+    ids = {} if names_one else {"payment_request_id": "pay_1"}
+    amount = Amount(currency=currency, value=value)
+    return RefundRequest(refund_request_id=id_, refund_amount=amount, **ids, **changes)
 
 
 def pay_request(code: str, id_: str = "pay_1", value: str | int = "100", **changes) -> PayRequest:

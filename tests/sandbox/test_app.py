@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tillgate.alipayplus import messages
-from tillgate.alipayplus.messages import CANCEL_PATH, INQUIRY_PATH, PAY_PATH
+from tillgate.alipayplus.messages import CANCEL_PATH, INQUIRY_PATH, PAY_PATH, REFUND_PATH
 from tillgate.sandbox.app import random_digits
+from tillgate.sandbox.choices import Choices, KeyRefusal
 from tillgate.sandbox.notifier import signed_path
 
-from .side import NOW, pay_request, running
+from .side import NOW, pay_request, refund_request, running
 
 INQUIRY = b'{"paymentRequestId":"pay_1"}'
 
@@ -140,6 +141,51 @@ def test_only_known_clients_with_their_own_key_are_heard(keys):
     in_a_rig(keys, play)
 
 
+def test_refusals_of_a_key_are_signed_where_the_choice_says_so(keys):
+    async def play(rig):
+        answer, headers = await rig.send(INQUIRY_PATH, INQUIRY, client_id="SANDBOX_OTHER")
+        assert (words(answer), "Signature" in headers) == ("F INVALID_CLIENT", True)
+        answer, headers = await rig.send(INQUIRY_PATH, INQUIRY, key=keys.stranger)
+        assert (words(answer), "Signature" in headers) == ("F INVALID_SIGNATURE", True)
+        _, body = await rig.control("GET", "/sandbox/exchanges")
+        assert body["exchanges"][-1]["signature"] == "signed by the network"
+
+    in_a_rig(keys, play, choices=Choices(key_refusal=KeyRefusal.SIGNED))
+
+
+def test_a_refund_is_signed_booked_and_shown(keys):
+    async def play(rig):
+        await rig.pay(await rig.code())
+        body = messages.encode(refund_request())
+        answer, headers = await rig.send(REFUND_PATH, body)
+        assert (words(answer), "Signature" in headers) == ("S SUCCESS", True)
+        again, _ = await rig.send(REFUND_PATH, body)
+        assert again == answer
+        assert answer["refundAmount"] == {"currency": "JPY", "value": "40"}
+        _, shown = await rig.control("GET", "/sandbox/payments/pay_1")
+        (refund,) = shown["refunds"]
+        assert refund["refund_request_id"] == "refund_1"
+        assert refund["refund_id"] == answer["refundId"]
+        assert refund["pay_to_amount"] == {"currency": "KRW", "value": 368}
+        assert (shown["status"], shown["net_debit"], shown["credits"]) == ("succeeded", 60, 1)
+        inquired, _ = await rig.send(INQUIRY_PATH, INQUIRY)
+        (listed,) = inquired["transactions"]
+        assert listed["transactionType"] == "REFUND"
+        assert listed["transactionRequestId"] == "refund_1"
+        _, body = await rig.control("GET", "/sandbox/exchanges?payment_request_id=pay_1")
+        rows = [row for row in body["exchanges"] if row["api"] == "refund"]
+        assert [(r["from"], r["to"], r["kind"], r["result"]) for r in rows][:4] == [
+            ("acquirer", "network", "request", None),
+            ("network", "wallet", "request", None),
+            ("wallet", "network", "response", "S/SUCCESS"),
+            ("network", "acquirer", "response", "S/SUCCESS"),
+        ]
+        assert rows[0]["refund_request_id"] == rows[3]["refund_request_id"] == "refund_1"
+        assert len(rows) == 6  # the repeat reached no wallet
+
+    in_a_rig(keys, play)
+
+
 def test_what_is_wrong_with_the_message_is_said_signed(keys):
     async def play(rig):
         async def said(path, body, **how):
@@ -147,7 +193,7 @@ def test_what_is_wrong_with_the_message_is_said_signed(keys):
             assert "Signature" in headers
             return words(answer), answer["result"]["resultMessage"]
 
-        assert (await said("/aps/api/v1/payments/refund", b"{}"))[0] == "F NO_INTERFACE_DEF"
+        assert (await said("/aps/api/v1/payments/capture", b"{}"))[0] == "F NO_INTERFACE_DEF"
         assert (await said("/aps/", b"{}"))[0] == "F NO_INTERFACE_DEF"
         assert (await said(PAY_PATH, b"{}", method="GET"))[0] == "F METHOD_NOT_SUPPORTED"
         assert (await said("/aps/x", b"{}", method="PUT"))[0] == "F NO_INTERFACE_DEF"

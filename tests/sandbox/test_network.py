@@ -15,10 +15,11 @@ from tillgate.alipayplus.messages import (
     PaymentMethod,
 )
 from tillgate.core.errors import PaymentNotFound
+from tillgate.sandbox.choices import PayOnCancelled
 from tillgate.sandbox.ledger import Kind
 from tillgate.sandbox.network import NotWaiting
 
-from .side import CLIENT, NOW, WALLETS, at, code_of, new_network, pay_request
+from .side import CLIENT, NOW, WALLETS, at, code_of, new_network, pay_request, refund_request
 
 CONFIRMS = "kakaopay_junho"
 POOR = "kakaopay_sora"
@@ -382,7 +383,19 @@ def test_a_payment_id_is_never_given_twice():
 CUSTOMERS = [customer.id for customer in WALLETS.customers()]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["pay", "repeat", "confirm", "decline", "cancel", "inquire", "expire"]),
+        st.sampled_from(
+            [
+                "pay",
+                "repeat",
+                "confirm",
+                "decline",
+                "cancel",
+                "inquire",
+                "expire",
+                "refund",
+                "refund",
+            ]
+        ),
         st.integers(0, 5),  # which payment
         st.sampled_from(CUSTOMERS),
         st.sampled_from(["JPY", "USD", "KWD", "CNY", "CHF"]),
@@ -393,13 +406,13 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(STEPS)
-def test_the_books_always_agree(steps):
+@settings(max_examples=120, deadline=None)
+@given(STEPS, st.sampled_from(PayOnCancelled))
+def test_the_books_always_agree(steps, pay_on_cancelled):
     """Balances are the opening ones less what was booked; a payment is debited at most once, and
-    what is not paid is given back.
+    what is not paid, or was refunded, is given back.
     """
-    network, _ = new_network()
+    network, _ = new_network(pay_on_cancelled=pay_on_cancelled)
     now, requests = NOW, {}
     for act, number, customer, currency, value, passes in steps:
         now += timedelta(seconds=passes)
@@ -415,10 +428,23 @@ def test_the_books_always_agree(steps):
             inquire(network, now, payment_request_id=id_)
         elif act == "expire":
             network.expire(now)
+        elif act == "refund":
+            _refund_some(network, requests.get(id_), value, now)
         elif id_ in requests:
             with contextlib.suppress(NotWaiting):
                 getattr(network, act if act != "pay" else "confirm")(id_, now)
         _books_agree(network, now)
+
+
+def _refund_some(network, request, value, now):
+    """A third of the payment, or any value; sometimes under an id that was used before."""
+    if request is None:
+        return
+    paid = request.payment_amount
+    part = max(1, int(paid.value) // 3) if value % 2 else value
+    id_ = f"refund_{value % 7}_{request.payment_request_id}"
+    asked = refund_request(id_, part, paid.currency, payment_request_id=request.payment_request_id)
+    network.refund(CLIENT, asked, now)
 
 
 def _books_agree(network, now):
@@ -429,11 +455,20 @@ def _books_agree(network, now):
     assert left == network.ledger.balances
     assert min(left.values()) >= 0
     for payment in network.latest(100):
-        payment = network.find(payment.payment_request_id, now)
+        network.inquire(CLIENT, InquiryRequest(payment_id=payment.payment_id), now)
+        payment = network._payments[payment.payment_id]
         kinds = [entry.kind for entry in network.ledger.of_payment(payment.payment_id)]
-        assert kinds in ([], [Kind.DEBIT], [Kind.DEBIT, Kind.CREDIT])
-        owed = payment.amount.value if payment.state == "succeeded" else 0
-        assert network.ledger.net_debit(payment.payment_id) == owed
+        credits = len(payment.refunds) or (payment.state == "closed" and len(kinds) > 0)
+        assert kinds in ([], [Kind.DEBIT] + [Kind.CREDIT] * credits)
+        is_paid = payment.state == "succeeded"
+        assert is_paid or not payment.refunds
+        owed = payment.amount.value - sum(r.amount.value for r in payment.refunds)
+        owed_pay_to = payment.pay_to_value - sum(r.pay_to_value for r in payment.refunds)
+        assert network.ledger.net_debit(payment.payment_id) == (owed if is_paid else 0)
+        assert network.ledger.net_pay_to(payment.payment_id) == (owed_pay_to if is_paid else 0)
+        assert owed >= 0
+        assert owed_pay_to >= 0
+        assert owed_pay_to == 0 or owed > 0 or not is_paid
         assert (payment.finished_at is None) == (payment.state == "in_process")
 
 

@@ -124,6 +124,7 @@ def test_every_field_survives_a_save(tmp_path):
             closing=Closing.BY_REFUND,
             closing_since=NOW + timedelta(microseconds=2),
             was_reopened=True,
+            was_cancelled_there=True,
             mismatches=6,
             was_reported_paid=True,
             cancelled_by="till",

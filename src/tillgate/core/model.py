@@ -129,6 +129,7 @@ class Payment:
         closing: which answer it lives on while CANCELLING.
         closing_since: when asking or refunding began, aware UTC; bounds both.
         was_reopened: a success was reported after it had been CANCELLED.
+        was_cancelled_there: the network confirmed a cancel.
         mismatches: successes reported with another amount, currency or somebody else's
             `payment_id`.
         cancelled_by: who asked for the cancel; None when the payment expired or had to be given
@@ -161,6 +162,7 @@ class Payment:
     closing: Closing = Closing.BY_CANCEL
     closing_since: datetime | None = None
     was_reopened: bool = False
+    was_cancelled_there: bool = False
     mismatches: int = 0
     was_reported_paid: bool = False
     refused_code: str | None = None

@@ -184,7 +184,12 @@ def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) ->
             return Step(payment)
         case CancelAnswered(Outcome.SUCCESS, _) | RefundAnswered(Outcome.SUCCESS, _):
             if payment.status in (Status.CANCELLING, Status.UNRESOLVED):
-                return _finish(payment, Status.CANCELLED, now)
+                is_cancel = isinstance(event, CancelAnswered)
+                known = payment.was_cancelled_there or is_cancel
+                return _finish(replace(payment, was_cancelled_there=known), Status.CANCELLED, now)
+            if payment.status is Status.SUCCEEDED:
+                alert = Alert("the network gave back the money of a payment that succeeded here")
+                return Step(payment, (alert,))
             return Step(payment)
         case _:
             return Step(payment)
@@ -278,7 +283,7 @@ def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy)
     if code != ORDER_NOT_EXIST:
         alert = Alert(f"the network refused an inquiry with {code}")
         return _and(_ask_later(heard, now, policy), alert)
-    if heard.status is Status.CANCELLING and heard.was_reopened:
+    if heard.status is Status.CANCELLING and heard.was_cancelled_there:
         # The cancel was answered S before, and now the network knows nothing to pay: it is closed.
         return _finish(heard, Status.CANCELLED, now)
     if heard.status is not Status.PENDING or heard.has_asked_last:
@@ -441,9 +446,10 @@ def _cancel_answered(
     match outcome:
         case Outcome.SUCCESS if payment.was_reopened:
             # It was cancelled once and reported paid after that: one more look before believing it.
-            return _ask_whether_paid(payment, now, policy)
+            confirmed = replace(payment, was_cancelled_there=True)
+            return _ask_whether_paid(confirmed, now, policy)
         case Outcome.SUCCESS:
-            return _finish(payment, Status.CANCELLED, now)
+            return _finish(replace(payment, was_cancelled_there=True), Status.CANCELLED, now)
         case Outcome.UNKNOWN:
             return _cancel_later(payment, now, policy)
         case Outcome.FAILURE if code == CANCEL_WINDOW_EXCEED:
@@ -458,7 +464,9 @@ def _cancel_answered(
         case Outcome.FAILURE if _cancel_left_late(payment, policy):
             return _ask_whether_paid(payment, now, policy)
         case Outcome.FAILURE:
-            refused = _planned(payment, Call.CANCEL, now + policy.cancel_refused_repeat)
+            # Slowly, but once as soon as the window is over: the network's clock decides.
+            at, over = now + policy.cancel_refused_repeat, _window_of(payment, policy)
+            refused = _planned(payment, Call.CANCEL, over if now < over < at else at)
             return Step(refused, (Alert(f"the network refused a cancel with {code}"),))
         case _:
             assert_never(outcome)
@@ -483,6 +491,10 @@ def _cancel_later(payment: Payment, now: datetime, policy: Policy) -> Step:
     if _cancel_left_late(payment, policy):
         return _ask_whether_paid(payment, now, policy)
     return Step(_planned(payment, Call.CANCEL, now + policy.cancel_wait(payment.cancels)))
+
+
+def _window_of(payment: Payment, policy: Policy) -> datetime:
+    return policy.cancel_until(payment.order.placed_at)
 
 
 def _cancel_left_late(payment: Payment, policy: Policy) -> bool:
@@ -581,10 +593,11 @@ def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
         closing=Closing.BY_CANCEL,
         closing_since=None,
         next_action=Call.INQUIRY,
-        next_action_at=now + policy.unresolved_inquiry,
+        next_action_at=now,
         changed_at=now,
     )
-    return Step(unresolved, (TellTill(), Alert(f"unresolved: {why}")))
+    asked = _ask_later(unresolved, now, policy)
+    return Step(asked.payment, (TellTill(), Alert(f"unresolved: {why}")))
 
 
 def may_resolve(payment: Payment, status: Status, now: datetime, policy: Policy) -> str | None:
@@ -788,6 +801,8 @@ def _finish(payment: Payment, status: Status, now: datetime) -> Step:
         is_final=True,
         holds_order=payment.holds_order and status is Status.SUCCEEDED,
         calling=None,
+        closing=Closing.BY_CANCEL,
+        closing_since=None,
         next_action=None,
         next_action_at=None,
         changed_at=now,

@@ -20,6 +20,7 @@ from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.errors import GatewayError, RequestError
 from tillgate.ids import new_secret
+from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.control_api import ControlApi, http_error, problem, request_error
 from tillgate.sandbox.exchanges import Exchanges
@@ -47,6 +48,7 @@ class SandboxSettings:
         notify_delay_s: from a final result to its notification.
         notify_retries_s: waits before each resend of one that was not acknowledged.
         latency_s: added to each pay answer.
+        choices: what the public pages leave open.
     """
 
     signing_key: SigningKey
@@ -56,6 +58,7 @@ class SandboxSettings:
     notify_delay_s: float = NOTIFY_DELAY_S
     notify_retries_s: tuple[float, ...] = NOTIFY_RETRIES_S
     latency_s: float = 0.0
+    choices: Choices = DEFAULTS
 
 
 def random_digits(count: int) -> str:
@@ -70,7 +73,7 @@ def create_app(
 ) -> Starlette:
     """The sandbox, ready to be served. Its state lives and dies with it."""
     record = Exchanges()
-    network = Network(settings.wallets, digits, record, settings.acquirer_id)
+    network = Network(settings.wallets, digits, record, settings.acquirer_id, settings.choices)
     notifier = Notifier(
         signing_key=settings.signing_key,
         acquirers=settings.acquirers,

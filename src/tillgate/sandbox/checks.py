@@ -10,13 +10,24 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tillgate.alipayplus.messages import Amount, BadMessage, PayRequest, decode, parse_time
+from tillgate.alipayplus.messages import (
+    Amount,
+    BadMessage,
+    PayRequest,
+    RefundRequest,
+    decode,
+    parse_time,
+)
 from tillgate.core.money import VALUE_MAX
 
 CONNECT_WALLET = "CONNECT_WALLET"
 ID_LENGTH_MAX = 64
-"""paymentRequestId, paymentId, referenceOrderId. Source: Alipay+ pay, inquiryPayment."""
+"""paymentRequestId, paymentId, referenceOrderId, refundRequestId. Source: Alipay+ pay,
+inquiryPayment, refund.
+"""
 DESCRIPTION_LENGTH_MAX = 256
+REASON_LENGTH_MAX = 256
+"""Antom's; Alipay+'s is not published."""
 URL_LENGTH_MAX = 2048
 
 _ANYTHING = msgspec.json.Decoder()
@@ -113,7 +124,7 @@ def _time_fault(text: str | None) -> str | None:
 
 
 def ids_fault(payment_request_id: str | None, payment_id: str | None) -> str | None:
-    """What is wrong with the two ids of an inquiry or a cancel."""
+    """What is wrong with the two ids of an inquiry, a cancel or a refund."""
     if payment_request_id is None and payment_id is None:
         return "paymentRequestId: needed where there is no paymentId"
     if len(payment_request_id or "") > ID_LENGTH_MAX:
@@ -121,6 +132,17 @@ def ids_fault(payment_request_id: str | None, payment_id: str | None) -> str | N
     if len(payment_id or "") > ID_LENGTH_MAX:
         return f"paymentId: at most {ID_LENGTH_MAX} characters"
     return None
+
+
+def refund_fault(request: RefundRequest) -> str | None:
+    """What is wrong with a refund. Its currency is left out: the payment's is compared with it."""
+    if len(request.refund_request_id) > ID_LENGTH_MAX:
+        return f"refundRequestId: at most {ID_LENGTH_MAX} characters"
+    if len(request.refund_reason or "") > REASON_LENGTH_MAX:
+        return f"refundReason: at most {REASON_LENGTH_MAX} characters"
+    return ids_fault(request.payment_request_id, request.payment_id) or _amount_fault(
+        "refundAmount", request.refund_amount
+    )
 
 
 def final_expiry(requested: str | None, placed_at: datetime, latest: datetime) -> datetime:

@@ -42,7 +42,7 @@ class CodeDesk:
     def __init__(self, digits: Digits) -> None:
         self._digits = digits
         self._issued: dict[str, IssuedCode] = {}  # in the order of issue, so oldest first
-        self._used: set[str] = set()
+        self._used: dict[str, tuple[str, str] | None] = {}  # by which order
 
     def issue(
         self, customer: Customer, wallet: Wallet, kind: CodeKind, now: datetime
@@ -57,18 +57,23 @@ class CodeDesk:
         self._issued[text] = issued
         return issued
 
-    def redeem(self, text: str, now: datetime) -> Customer | str:
+    def redeem(
+        self, text: str, now: datetime, order: tuple[str, str] | None = None
+    ) -> Customer | str:
         """The code's customer, or the result code that says why there is none.
 
         Any attempt uses the code up, whatever becomes of the payment ("single use; after any
-        attempt, even a failed one": Alipay's rule for payment codes).
+        attempt, even a failed one": Alipay's rule for payment codes), but not for the same `order`
+        (Client-Id, paymentRequestId): only an id that starts over asks twice.
         """
         issued = self._issued.get(text)
-        if issued is None or text in self._used:
+        if issued is None:
+            return INVALID_CODE
+        if text in self._used and (order is None or self._used[text] != order):
             return INVALID_CODE
         if now >= issued.expires_at:
             return EXPIRED_CODE
-        self._used.add(text)
+        self._used[text] = order
         return issued.customer
 
     def _draw(self, wallet: Wallet, kind: CodeKind) -> str:
@@ -85,4 +90,4 @@ class CodeDesk:
             if oldest.expires_at + REMEMBERED > now:
                 return
             del self._issued[oldest.code]
-            self._used.discard(oldest.code)
+            self._used.pop(oldest.code, None)

@@ -25,7 +25,7 @@ from tillgate.sandbox.exchanges import Exchange, Exchanges
 from tillgate.sandbox.ledger import Entry, Kind
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.notifier import Notifier
-from tillgate.sandbox.payment import Payment
+from tillgate.sandbox.payment import Payment, Refund
 from tillgate.sandbox.wallets import Customer, Wallet, Wallets
 
 BODY_BYTES_MAX = 4096
@@ -247,6 +247,7 @@ class ControlApi:
             "debits": sum(entry.kind is Kind.DEBIT for entry in entries),
             "credits": sum(entry.kind is Kind.CREDIT for entry in entries),
             "net_debit": self._network.ledger.net_debit(payment.payment_id),
+            "refunds": [_refund_words(payment, refund) for refund in payment.refunds],
             "notification": msgspec.to_builtins(delivery) if delivery else None,
         }
 
@@ -342,7 +343,19 @@ def _exchange_words(exchange: Exchange) -> dict[str, Any]:
         "payment_id": exchange.payment_id,
         "result": exchange.result,
         "payment_result": exchange.payment_result,
+        "refund_request_id": exchange.refund_request_id,
         "signature": exchange.signature,
+    }
+
+
+def _refund_words(payment: Payment, refund: Refund) -> dict[str, Any]:
+    assert payment.wallet is not None, "only what a wallet paid is refunded"
+    return {
+        "refund_request_id": refund.refund_request_id,
+        "refund_id": refund.refund_id,
+        "amount": {"currency": refund.amount.currency, "value": refund.amount.value},
+        "pay_to_amount": {"currency": payment.wallet.currency, "value": refund.pay_to_value},
+        "refunded_at": _time(refund.refunded_at),
     }
 
 

@@ -45,6 +45,7 @@ class Exchange:
         api: the API's name, or the path that was asked for when there is no such API.
         result: of a response, and of a notification what it tells: `S/SUCCESS`.
         payment_result: of an inquiry's answer: the second level.
+        refund_request_id: which of a payment's refunds, between acquirer and network.
         signature: what was found out about the message's signature.
     """
 
@@ -58,6 +59,7 @@ class Exchange:
     payment_id: str | None
     result: str | None
     payment_result: str | None
+    refund_request_id: str | None
     signature: str
 
 
@@ -80,6 +82,7 @@ class Exchanges:
         payment_id: str | None = None,
         result: Result | None = None,
         payment_result: Result | None = None,
+        refund_request_id: str | None = None,
         signature: str = INSIDE,
     ) -> None:
         """Note one message, as it crosses."""
@@ -96,6 +99,7 @@ class Exchanges:
                 payment_id=payment_id,
                 result=_words(result),
                 payment_result=_words(payment_result),
+                refund_request_id=refund_request_id,
                 signature=signature,
             )
         )

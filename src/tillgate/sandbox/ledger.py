@@ -51,8 +51,7 @@ class Ledger:
 
     def add(self, entry: Entry) -> None:
         """Book it. The caller has checked that the balance covers a debit."""
-        sign = -1 if entry.kind is Kind.DEBIT else 1
-        self.balances[entry.customer.id] += sign * entry.pay_to_value
+        self.balances[entry.customer.id] -= _sign(entry) * entry.pay_to_value
         assert self.balances[entry.customer.id] >= 0, "a debit went below zero"
         self.entries.append(entry)
         self._by_payment.setdefault(entry.payment_id, []).append(entry)
@@ -63,7 +62,12 @@ class Ledger:
 
     def net_debit(self, payment_id: str) -> int:
         """What the customer has paid for it and not got back: minor units of its currency."""
-        return sum(
-            entry.amount.value if entry.kind is Kind.DEBIT else -entry.amount.value
-            for entry in self.of_payment(payment_id)
-        )
+        return sum(_sign(entry) * entry.amount.value for entry in self.of_payment(payment_id))
+
+    def net_pay_to(self, payment_id: str) -> int:
+        """The same in minor units of the wallet's currency."""
+        return sum(_sign(entry) * entry.pay_to_value for entry in self.of_payment(payment_id))
+
+
+def _sign(entry: Entry) -> int:
+    return 1 if entry.kind is Kind.DEBIT else -1

@@ -3,7 +3,8 @@ nothing here signs, waits or sends.
 
 Theory of operation. A payment is placed, its code resolved to a customer, and its wallet asked.
 The wallet's S or F ends it; a U leaves it in process until the customer confirms or declines, the
-acquirer cancels, or it expires. Expiry is noticed by whoever looks first: the timer (`expire`) or
+acquirer cancels, or it expires. A refund leaves it paid. Where the pages say nothing, `Choices`
+decide. Expiry is noticed by whoever looks first: the timer (`expire`) or
 a message about that payment. Ends that are not the acquirer's own doing wait in `take_finals` for
 the notifier.
 """
@@ -11,6 +12,7 @@ the notifier.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -25,6 +27,8 @@ from tillgate.alipayplus.messages import (
     Notification,
     PayRequest,
     PayResponse,
+    RefundRequest,
+    RefundResponse,
     Result,
     amount_of,
 )
@@ -32,15 +36,37 @@ from tillgate.core.codes import mask
 from tillgate.core.errors import PaymentNotFound, RequestError
 from tillgate.core.money import EXPONENTS, Money
 from tillgate.core.results import Outcome
-from tillgate.sandbox.checks import CONNECT_WALLET, final_expiry, ids_fault, pay_fault
+from tillgate.sandbox.checks import (
+    CONNECT_WALLET,
+    final_expiry,
+    ids_fault,
+    pay_fault,
+    refund_fault,
+)
+from tillgate.sandbox.choices import (
+    DEFAULTS,
+    CancelledInquiry,
+    Choices,
+    PayOnCancelled,
+    SuccessAmount,
+    UnknownCancel,
+)
 from tillgate.sandbox.codes import CodeDesk, Digits
 from tillgate.sandbox.exchanges import Exchanges
+from tillgate.sandbox.followups import (
+    cancel_transaction,
+    pay_to_share,
+    refund_refusal,
+    result_on_inquiry,
+    transactions,
+)
 from tillgate.sandbox.ledger import Ledger
 from tillgate.sandbox.payment import (
     ORDER_LIFE,
     RESULTS,
     UTC_8,
     Payment,
+    Refund,
     State,
     param_illegal,
     wire_time,
@@ -64,6 +90,7 @@ class Network:
     Attributes:
         codes: the payment codes that are about.
         ledger: the wallets' books.
+        choices: how it behaves where the public pages say nothing.
     """
 
     def __init__(
@@ -72,15 +99,20 @@ class Network:
         digits: Digits,
         record: Exchanges,
         acquirer_id: str = ACQUIRER_ID,
+        choices: Choices = DEFAULTS,
     ) -> None:
+        self.choices = choices
         self.codes = CodeDesk(digits)
         self.ledger = Ledger(wallets)
         self._wallets = wallets
         self._wallet_side = WalletSide(self.ledger, record)
         self._digits = digits
         self._acquirer_id = acquirer_id
-        self._payments: dict[tuple[str, str], Payment] = {}
-        self._keys_by_payment_id: dict[str, tuple[str, str]] = {}
+        self._payments: dict[str, Payment] = {}  # by paymentId, in the order they came
+        self._payment_ids: dict[tuple[str, str], str] = {}  # of an order, the latest
+        self._closed_ahead: dict[tuple[str, str], datetime] = {}  # cancelled before they came
+        self._refunds: dict[tuple[str, str], Refund] = {}
+        self._refund_ids: set[str] = set()
         self._clients: set[str] = set()
         self._expiries: list[tuple[datetime, str]] = []  # a heap of (expires_at, payment_id)
         self._finals: list[Payment] = []
@@ -89,12 +121,15 @@ class Network:
     # ------------------------------------------------------------------------------------------
 
     def pay(self, client_id: str, request: PayRequest, now: datetime) -> PayResponse:
-        """`pay`, idempotent by `paymentRequestId` for ever."""
+        """`pay`, idempotent by `paymentRequestId` for ever (but for `PayOnCancelled.TAKEN`)."""
         fault = pay_fault(request)
         if fault:
             return PayResponse(result=param_illegal(fault))
-        known = self._current((client_id, request.payment_request_id), now)
-        if known is not None:
+        key = client_id, request.payment_request_id
+        if key in self._closed_ahead:
+            return PayResponse(result=RESULTS["ORDER_IS_CLOSED"])
+        known = self._current(key, now)
+        if known is not None and not self._starts_over(known):
             return self._repeated(known, request)
         if request.payment_method.payment_method_type != CONNECT_WALLET:
             fault = f"paymentMethod.paymentMethodType: must be {CONNECT_WALLET}"
@@ -110,37 +145,83 @@ class Network:
             return InquiryResponse(result=param_illegal(fault))
         payment = self._asked_for(client_id, request, now)
         if payment is None:
-            return InquiryResponse(result=RESULTS["ORDER_NOT_EXIST"])
-        is_paid = payment.state is State.SUCCEEDED
+            return self._inquired_without_payment(client_id, request)
+        choice = self.choices.cancelled_inquiry
+        payment_result = result_on_inquiry(payment, choice)
+        is_paid = payment_result.result_status is Outcome.SUCCESS
         return InquiryResponse(
             result=SUCCESS,
-            payment_result=payment.result,
+            payment_result=payment_result,
             acquirer_id=self._acquirer_id,
             psp_id=payment.wallet.psp_id if payment.wallet else None,
             payment_request_id=payment.payment_request_id,
             payment_id=payment.payment_id,
-            payment_amount=amount_of(payment.amount),
+            payment_amount=self._amount_told(payment),
             payment_time=wire_time(payment.paid_at) if is_paid and payment.paid_at else None,
             customer_id=payment.customer.network_id if is_paid and payment.customer else None,
             wallet_brand_name=payment.wallet.brand if is_paid and payment.wallet else None,
+            transactions=transactions(payment, choice),
         )
 
     def cancel(self, client_id: str, request: CancelRequest, now: datetime) -> CancelResponse:
         """`cancelPayment`: whatever the status, while the window is open. Idempotent: once done, S
         for ever.
+
+        What was refunded, even in part, cannot be cancelled (Antom's rule; Alipay+ has none to
+        read): F PROCESS_FAIL, the one code of the published lists that fits.
         """
         fault = ids_fault(request.payment_request_id, request.payment_id)
         if fault:
             return CancelResponse(result=param_illegal(fault))
         payment = self._asked_for(client_id, request, now)
         if payment is None:
-            return CancelResponse(result=RESULTS["ORDER_NOT_EXIST"])
+            return self._cancelled_without_payment(client_id, request, now)
         if not payment.is_cancelled:
             if now >= payment.cancel_window_ends:
                 return CancelResponse(result=RESULTS["CANCEL_WINDOW_EXCEED"])
+            if payment.refunds:
+                return CancelResponse(result=RESULTS["PROCESS_FAIL"])
             self._close(payment, now, is_cancelled=True)
         psp_id = payment.wallet.psp_id if payment.wallet else None
         return CancelResponse(result=SUCCESS, psp_id=psp_id, acquirer_id=self._acquirer_id)
+
+    def refund(self, client_id: str, request: RefundRequest, now: datetime) -> RefundResponse:
+        """`refund` of a paid payment: in full or in parts, never more than was paid. Idempotent by
+        `refundRequestId` for ever, once it is S; a refused one may be tried again.
+        """
+        fault = refund_fault(request)
+        if fault:
+            return RefundResponse(result=param_illegal(fault))
+        payment = self._asked_for(client_id, request, now)
+        amount = _canonical(request.refund_amount)
+        known = self._refunds.get((client_id, request.refund_request_id))
+        if known is not None:
+            # The fields that must agree: Alipay+ "Idempotency". Either id may name the payment.
+            asked = payment.payment_id if payment else None, *amount
+            if asked != (known.payment_id, known.amount.currency, known.amount.value):
+                return RefundResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
+            assert payment is not None
+            return self._refund_response(payment, known)
+        if payment is None:
+            return RefundResponse(result=RESULTS["ORDER_NOT_EXIST"])
+        left = self.ledger.net_debit(payment.payment_id)
+        refusal = refund_refusal(payment, amount, left, now)
+        if refusal is not None:
+            return RefundResponse(result=refusal)
+        refund = Refund(
+            refund_request_id=request.refund_request_id,
+            refund_id=self._new_id(now, self._refund_ids),
+            payment_id=payment.payment_id,
+            amount=Money(*amount),
+            pay_to_value=pay_to_share(payment, left, left - amount[1]),
+            refunded_at=now,
+        )
+        self._wallet_side.refund(payment, refund, now)
+        self._refund_ids.add(refund.refund_id)
+        self._refunds[client_id, request.refund_request_id] = refund
+        payment = replace(payment, refunds=(*payment.refunds, refund))
+        self._payments[payment.payment_id] = payment
+        return self._refund_response(payment, refund)
 
     # What customers, the timer and the notifier do
     # ------------------------------------------------------------------------------------------
@@ -164,7 +245,7 @@ class Network:
         """Close what is unpaid at its expiry. Gives the next moment to come, if any."""
         while self._expiries and self._expiries[0][0] <= now:
             _, payment_id = heapq.heappop(self._expiries)
-            self._current(self._keys_by_payment_id[payment_id], now)
+            self._as_of(self._payments[payment_id], now)
         return self._expiries[0][0] if self._expiries else None
 
     def take_finals(self) -> list[Payment]:
@@ -184,7 +265,7 @@ class Network:
             psp_id=told.psp_id,
             customer_id=told.customer_id,
             wallet_brand_name=told.wallet_brand_name,
-            payment_amount=told.payment_amount if is_paid else None,
+            payment_amount=amount_of(payment.amount) if is_paid else None,
             payment_time=told.payment_time,
         )
 
@@ -219,7 +300,7 @@ class Network:
         return Payment(
             client_id=client_id,
             payment_request_id=request.payment_request_id,
-            payment_id=self._new_payment_id(now),
+            payment_id=self._new_id(now, self._payments),
             reference_order_id=request.order.reference_order_id,
             amount=Money(*_canonical(request.payment_amount)),
             order_amount=_canonical(request.order.order_amount),
@@ -234,8 +315,9 @@ class Network:
     def _charge(self, payment: Payment, request: PayRequest, now: datetime) -> Payment:
         """Resolve the code, ask the wallet."""
         self._clients.add(payment.client_id)
-        self._keys_by_payment_id[payment.payment_id] = _key(payment)
-        customer = self.codes.redeem(request.payment_method.payment_method_id, now)
+        order = payment.client_id, payment.payment_request_id
+        self._payment_ids[order] = payment.payment_id
+        customer = self.codes.redeem(request.payment_method.payment_method_id, now, order)
         if isinstance(customer, str):
             return self._judged(payment, RESULTS[customer], now)
         wallet = self._wallets.wallet(customer.wallet_id)
@@ -263,7 +345,7 @@ class Network:
                 )
             case Outcome.FAILURE:
                 payment = replace(payment, state=State.FAILED, result=result, finished_at=now)
-        self._payments[_key(payment)] = payment
+        self._payments[payment.payment_id] = payment
         if payment.finished_at is not None:
             self._tell(payment)
         return payment
@@ -278,7 +360,7 @@ class Network:
             is_cancelled=is_cancelled,
             finished_at=now,
         )
-        self._payments[_key(payment)] = payment
+        self._payments[payment.payment_id] = payment
         if not is_cancelled:  # an acquirer that cancels has its answer already
             self._tell(payment)
         return payment
@@ -310,25 +392,81 @@ class Network:
             psp_id=payment.wallet.psp_id,
             result=payment.result,
             payment_id=payment.payment_id,
-            payment_amount=amount_of(payment.amount),
+            payment_amount=self._amount_told(payment),
             payment_time=wire_time(payment.paid_at),
             customer_id=payment.customer.network_id,
             wallet_brand_name=payment.wallet.brand,
         )
 
-    def _current(self, key: tuple[str, str], now: datetime) -> Payment | None:
-        payment = self._payments.get(key)
-        if payment is None or payment.state is not State.IN_PROCESS or now < payment.expires_at:
+    def _refund_response(self, payment: Payment, refund: Refund) -> RefundResponse:
+        assert payment.wallet is not None
+        return RefundResponse(
+            result=SUCCESS,
+            acquirer_id=self._acquirer_id,
+            psp_id=payment.wallet.psp_id,
+            refund_id=refund.refund_id,
+            refund_time=wire_time(refund.refunded_at),
+            refund_amount=amount_of(refund.amount),
+        )
+
+    def _amount_told(self, payment: Payment) -> Amount | None:
+        is_told = self.choices.success_amount is SuccessAmount.WITH
+        return amount_of(payment.amount) if is_told else None
+
+    # Orders that never came, or come again
+    # ------------------------------------------------------------------------------------------
+
+    def _cancelled_without_payment(
+        self, client_id: str, request: CancelRequest, now: datetime
+    ) -> CancelResponse:
+        choice = self.choices.unknown_cancel
+        request_id = request.payment_request_id
+        # A paymentId that was never given out cannot name an order that is still to come.
+        if choice is UnknownCancel.ORDER_NOT_EXIST or request.payment_id or request_id is None:
+            return CancelResponse(result=RESULTS["ORDER_NOT_EXIST"])
+        if choice is UnknownCancel.S_CLOSES_IT:
+            self._closed_ahead.setdefault((client_id, request_id), now)
+        return CancelResponse(result=SUCCESS, acquirer_id=self._acquirer_id)
+
+    def _inquired_without_payment(self, client_id: str, request: InquiryRequest) -> InquiryResponse:
+        request_id = request.payment_request_id
+        closed_at = self._closed_ahead.get((client_id, request_id or ""))
+        if closed_at is None or request.payment_id is not None:
+            return InquiryResponse(result=RESULTS["ORDER_NOT_EXIST"])
+        is_listed = self.choices.cancelled_inquiry is CancelledInquiry.S_WITH_CANCEL_TRANSACTION
+        return InquiryResponse(
+            result=SUCCESS,
+            payment_result=RESULTS["ORDER_IS_CLOSED"],
+            acquirer_id=self._acquirer_id,
+            payment_request_id=request_id,
+            transactions=[cancel_transaction(closed_at)] if is_listed else None,
+        )
+
+    def _starts_over(self, known: Payment) -> bool:
+        is_taken = self.choices.pay_on_cancelled is PayOnCancelled.TAKEN
+        return is_taken and known.state is State.CLOSED and known.is_cancelled
+
+    # Which payment
+    # ------------------------------------------------------------------------------------------
+
+    def _current(self, order: tuple[str, str], now: datetime) -> Payment | None:
+        payment_id = self._payment_ids.get(order)
+        return self._as_of(self._payments[payment_id], now) if payment_id else None
+
+    def _as_of(self, payment: Payment, now: datetime) -> Payment:
+        if payment.state is not State.IN_PROCESS or now < payment.expires_at:
             return payment
         return self._close(payment, now, is_cancelled=False)
 
     def _asked_for(
-        self, client_id: str, request: InquiryRequest | CancelRequest, now: datetime
+        self, client_id: str, request: InquiryRequest | CancelRequest | RefundRequest, now: datetime
     ) -> Payment | None:
         # Antom's rule where both ids are sent: paymentId wins. Alipay+'s is not published.
         if request.payment_id is not None:
-            key = self._keys_by_payment_id.get(request.payment_id)
-            return self._current(key, now) if key and key[0] == client_id else None
+            payment = self._payments.get(request.payment_id)
+            if payment is None or payment.client_id != client_id:
+                return None
+            return self._as_of(payment, now)
         return self._current((client_id, request.payment_request_id or ""), now)
 
     def _waiting(self, payment_request_id: str, now: datetime) -> Payment:
@@ -337,19 +475,15 @@ class Network:
             raise NotWaiting(f"The payment is {payment.state}: nobody can confirm or decline it.")
         return payment
 
-    def _new_payment_id(self, now: datetime) -> str:
+    def _new_id(self, now: datetime, taken: Container[str]) -> str:
         """35 digits with the date in front, as the guide's sample. Random, so that a sandbox that
         was started anew never repeats one that a gateway has stored.
         """
         date = now.astimezone(UTC_8).strftime("%Y%m%d")
-        payment_id = f"{date}1140108001{self._digits(17)}"
-        while payment_id in self._keys_by_payment_id:
-            payment_id = f"{date}1140108001{self._digits(17)}"
-        return payment_id
-
-
-def _key(payment: Payment) -> tuple[str, str]:
-    return payment.client_id, payment.payment_request_id
+        drawn = f"{date}1140108001{self._digits(17)}"
+        while drawn in taken:
+            drawn = f"{date}1140108001{self._digits(17)}"
+        return drawn
 
 
 def _canonical(amount: Amount) -> tuple[str, int]:

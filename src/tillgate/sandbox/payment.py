@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from tillgate.alipayplus.messages import SUCCESS, Result
 from tillgate.core.money import Money
-from tillgate.core.results import MEANINGS
+from tillgate.core.results import MEANINGS, Outcome
 from tillgate.sandbox.wallets import Customer, Wallet
 
 UTC_8 = timezone(timedelta(hours=8))
@@ -19,6 +19,8 @@ ORDER_LIFE = timedelta(seconds=60)
 """Source: the guide, "paymentExpiryTime": one minute, whatever later time is asked for."""
 CANCEL_WINDOW_CLOSES = time(0, 15)
 """On T+1, UTC+8. Source: Alipay+ cancelPayment."""
+REFUND_WINDOW = timedelta(days=365)
+"""From the payment on. Source: Alipay+ refund: one calendar year, in its shortest reading."""
 
 
 class State(StrEnum):
@@ -35,6 +37,23 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """One that was made. A refused one leaves no trace, and its id free.
+
+    Attributes:
+        pay_to_value: what the customer got: minor units of the wallet's currency. 0 where the
+            share is less than half of one; what is missing comes with the next refund.
+    """
+
+    refund_request_id: str
+    refund_id: str
+    payment_id: str
+    amount: Money
+    pay_to_value: int
+    refunded_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     """One order at the network.
 
@@ -48,6 +67,7 @@ class Payment:
         pay_to_value: minor units of the wallet's currency; 0 without a customer.
         is_cancelled: the acquirer asked to cancel it, and it was.
         finished_at: when the state became final; None while in process.
+        refunds: in order; they do not change the state.
     """
 
     client_id: str
@@ -68,6 +88,7 @@ class Payment:
     is_cancelled: bool = False
     paid_at: datetime | None = None
     finished_at: datetime | None = None
+    refunds: tuple[Refund, ...] = ()
 
     @property
     def cancel_window_ends(self) -> datetime:
@@ -88,15 +109,25 @@ _MESSAGES = {
     "NO_INTERFACE_DEF": "There is no such API.",
     "ORDER_IS_CLOSED": "The order is closed.",
     "ORDER_NOT_EXIST": "There is no such order.",
+    "ORDER_STATUS_INVALID": "The order is not paid (any more).",
     "PARAM_ILLEGAL": "A parameter is missing or not legal.",
     "PAYMENT_IN_PROCESS": "The payment is being processed.",
-    "REPEAT_REQ_INCONSISTENT": "The same paymentRequestId came before with other values.",
+    "PROCESS_FAIL": "The payment was refunded and cannot be cancelled any more.",
+    "REFUND_AMOUNT_EXCEED": "The refunds would be more than what was paid.",
+    "REFUND_WINDOW_EXCEED": "The refund window is over.",
+    "REPEAT_REQ_INCONSISTENT": "The same request id came before with other values.",
     "USER_BALANCE_NOT_ENOUGH": "The customer's balance is too low.",
     "USER_PAYMENT_VERIFICATION_FAILED": "The customer did not confirm the payment.",
 }
 
+
+def _outcome(code: str) -> Outcome:
+    """The codes of `refund` alone are all refusals."""
+    return MEANINGS[code].outcome if code in MEANINGS else Outcome.FAILURE
+
+
 RESULTS: dict[str, Result] = {
-    code: Result(result_code=code, result_status=MEANINGS[code].outcome, result_message=message)
+    code: Result(result_code=code, result_status=_outcome(code), result_message=message)
     for code, message in _MESSAGES.items()
 } | {"SUCCESS": SUCCESS}
 """Every result that the sandbox gives by itself, ready made."""

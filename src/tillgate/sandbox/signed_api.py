@@ -2,8 +2,8 @@
 
 Written against ASGI itself: the signature covers the path and the body as they travelled, and
 nothing here needs more than those. A caller whose key or signature is refused gets an unsigned
-answer, as Alipay+ gives it; everything else is signed. Always HTTP 200: the SDKs take any other
-status for a fault of the transport.
+answer unless `Choices.key_refusal` says otherwise; everything else is signed. Always HTTP 200: the
+SDKs take any other status for a fault of the transport.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tillgate.alipayplus.messages import (
     CANCEL_PATH,
     INQUIRY_PATH,
     PAY_PATH,
+    REFUND_PATH,
     Acknowledgement,
     BadMessage,
     InquiryResponse,
@@ -31,6 +32,7 @@ from tillgate.alipayplus.messages import (
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.sandbox.checks import empty_text
+from tillgate.sandbox.choices import KeyRefusal
 from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.payment import RESULTS, param_illegal, wire_time
@@ -73,6 +75,7 @@ class Refused(Exception):
 class _Ids:
     payment_request_id: str | None = None
     payment_id: str | None = None
+    refund_request_id: str | None = None
 
 
 class SignedApi:
@@ -97,10 +100,12 @@ class SignedApi:
         self._clock = clock
         self._after_each = after_each
         self._latency_s = latency_s
+        self._signs_key_refusals = network.choices.key_refusal is KeyRefusal.SIGNED
         self._apis: dict[str, Callable[[str, bytes, datetime], Wire]] = {
             PAY_PATH: self._pay,
             INQUIRY_PATH: self._inquire,
             CANCEL_PATH: self._cancel,
+            REFUND_PATH: self._refund,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,9 +134,10 @@ class SignedApi:
                 raise Refused(param_illegal(str(error))) from None
         except Refused as refused:
             self._note(Direction.REQUEST, call, _Ids(), refused.signature)
-            signature = SIGNED if refused.is_signed else UNSIGNED
+            is_signed = refused.is_signed or self._signs_key_refusals
+            signature = SIGNED if is_signed else UNSIGNED
             self._note(Direction.RESPONSE, call, _Ids(), signature, refused.result)
-            return Acknowledgement(result=refused.result), refused.is_signed
+            return Acknowledgement(result=refused.result), is_signed
         self._after_each()
         return answer, True
 
@@ -194,6 +200,14 @@ class SignedApi:
         self._record_response("cancelPayment", ids, answer.result)
         return answer
 
+    def _refund(self, client_id: str, body: bytes, now: datetime) -> Wire:
+        request = messages.decode(messages.REFUND_REQUESTS, body)
+        ids = _Ids(request.payment_request_id, request.payment_id, request.refund_request_id)
+        self._record_request("refund", ids, now)
+        answer = self._network.refund(client_id, request, now)
+        self._record_response("refund", ids, answer.result)
+        return answer
+
     def _record_request(self, api: str, ids: _Ids, now: datetime) -> None:
         self._add(now, api, Direction.REQUEST, ids, VALID)
 
@@ -235,6 +249,7 @@ class SignedApi:
             payment_id=ids.payment_id,
             result=result,
             payment_result=payment_result,
+            refund_request_id=ids.refund_request_id,
             signature=signature,
         )
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from tillgate.alipayplus.messages import SUCCESS, Result
+from tillgate.core.money import Money
 from tillgate.sandbox.exchanges import Direction, Exchanges, Party
 from tillgate.sandbox.ledger import Entry, Kind, Ledger
-from tillgate.sandbox.payment import RESULTS, Payment
+from tillgate.sandbox.payment import RESULTS, Payment, Refund
 
 
 class WalletSide:
@@ -35,14 +36,23 @@ class WalletSide:
         return self._inquired(payment, now, RESULTS["USER_PAYMENT_VERIFICATION_FAILED"])
 
     def cancel(self, payment: Payment, now: datetime) -> None:
-        """Give back what was taken; a payment that waits is dropped.
+        """Give back what was taken and not refunded; a payment that waits is dropped.
 
         A wallet must make a cancel succeed whatever the status (Alipay+ "Cancel a payment", MPP).
         """
         self._note("cancelPayment", Direction.REQUEST, payment, now)
-        if self._ledger.net_debit(payment.payment_id):
-            self._book(Kind.CREDIT, payment, now)
+        left = self._ledger.net_debit(payment.payment_id)
+        if left:
+            pay_to_value = self._ledger.net_pay_to(payment.payment_id)
+            amount = Money(payment.amount.currency, left)
+            self._book(Kind.CREDIT, payment, amount, pay_to_value, now)
         self._note("cancelPayment", Direction.RESPONSE, payment, now, SUCCESS)
+
+    def refund(self, payment: Payment, refund: Refund, now: datetime) -> None:
+        """Give back that much. A wallet does not refuse it (its own refusals are not played)."""
+        self._note("refund", Direction.REQUEST, payment, now)
+        self._book(Kind.CREDIT, payment, refund.amount, refund.pay_to_value, now)
+        self._note("refund", Direction.RESPONSE, payment, now, SUCCESS)
 
     def _decide(self, payment: Payment, now: datetime, *, is_confirmed: bool) -> Result:
         customer = payment.customer
@@ -52,10 +62,12 @@ class WalletSide:
         limit = customer.confirm_above
         if limit is not None and payment.pay_to_value > limit and not is_confirmed:
             return RESULTS["PAYMENT_IN_PROCESS"]
-        self._book(Kind.DEBIT, payment, now)
+        self._book(Kind.DEBIT, payment, payment.amount, payment.pay_to_value, now)
         return SUCCESS
 
-    def _book(self, kind: Kind, payment: Payment, now: datetime) -> None:
+    def _book(
+        self, kind: Kind, payment: Payment, amount: Money, pay_to_value: int, now: datetime
+    ) -> None:
         assert payment.customer is not None
         assert payment.wallet is not None
         self._ledger.add(
@@ -65,8 +77,8 @@ class WalletSide:
                 payment_request_id=payment.payment_request_id,
                 payment_id=payment.payment_id,
                 customer=payment.customer,
-                amount=payment.amount,
-                pay_to_value=payment.pay_to_value,
+                amount=amount,
+                pay_to_value=pay_to_value,
                 pay_to_currency=payment.wallet.currency,
             )
         )

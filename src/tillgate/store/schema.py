@@ -65,6 +65,7 @@ payment = Table(
     Column("closing", Text, nullable=False),
     Column("closing_since", BigInteger),
     Column("was_reopened", Boolean, nullable=False),
+    Column("was_cancelled_there", Boolean, nullable=False),
     Column("mismatches", Integer, nullable=False),
     Column("was_reported_paid", Boolean, nullable=False),
     Column("cancelled_by", Text),

@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("closing", sa.Text(), nullable=False),
         sa.Column("closing_since", sa.BigInteger(), nullable=True),
         sa.Column("was_reopened", sa.Boolean(), nullable=False),
+        sa.Column("was_cancelled_there", sa.Boolean(), nullable=False),
         sa.Column("mismatches", sa.Integer(), nullable=False),
         sa.Column("was_reported_paid", sa.Boolean(), nullable=False),
         sa.Column("cancelled_by", sa.Text(), nullable=True),

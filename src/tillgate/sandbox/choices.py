@@ -1,0 +1,113 @@
+"""What the public Alipay+ pages leave open, as settings: how the network behaves there. Holds words
+only; what they do is in `network` and `signed_api`.
+
+"Not published" means: on no page of Alipay+ that could be read. The gateway must be right either
+way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+
+
+class UnknownCancel(StrEnum):
+    """A cancel of a `paymentRequestId` that never came. Not published.
+
+    A `paymentId` that the network never gave out is ORDER_NOT_EXIST in every case: there is nothing
+    that could be closed.
+    """
+
+    ORDER_NOT_EXIST = "order_not_exist"
+    """F ORDER_NOT_EXIST; a later pay is taken. Evidence: Antom's table of the same call."""
+    S_CLOSES_IT = "s_closes_it"
+    """S; the id is closed before it came, so a later pay is refused with ORDER_IS_CLOSED, whatever
+    `PayOnCancelled` says. Evidence: none; the kindest reading of "close the order".
+    """
+    S_FORGETS_IT = "s_forgets_it"
+    """S, and nothing is kept: a later pay is taken and debits. Evidence: an older Alipay product
+    (`hk_auto_debit/paycancel`) answers success when the transaction was never created.
+    """
+
+
+class PayOnCancelled(StrEnum):
+    """A pay on an id whose payment was cancelled. Not published."""
+
+    REFUSED = "refused"
+    """F ORDER_IS_CLOSED for ever. Evidence: ids are unique without a time limit (Alipay+
+    "Idempotency"); once a cancel is asked for, the order may only become cancelled.
+    """
+    TAKEN = "taken"
+    """The id starts over: a new payment with a new `paymentId`, nothing compared with the cancelled
+    one, debited once more. The code that the cancelled one used is good for it while it lives, so
+    that even a pay that comes twice debits. The cancelled payment stays known by its own
+    `paymentId`. Evidence: none for it and none against it.
+    """
+
+
+class CancelledInquiry(StrEnum):
+    """What an inquiry says of a payment that the acquirer cancelled. Not published."""
+
+    F_ORDER_IS_CLOSED = "f_order_is_closed"
+    """`paymentResult` F ORDER_IS_CLOSED. Evidence: a guess from the pay API's codes."""
+    S_WITH_CANCEL_TRANSACTION = "s_with_cancel_transaction"
+    """`paymentResult` stays S where it was paid, and `transactions` has a CANCEL with SUCCESS.
+    Where it was never paid there is no S to stay: F ORDER_IS_CLOSED, with the CANCEL beside it.
+    Evidence: the SDK's transaction types have CANCEL.
+    """
+
+
+class KeyRefusal(StrEnum):
+    """Refusals of the caller's Client-Id or signature. Not published."""
+
+    UNSIGNED = "unsigned"
+    """Evidence: Antom's sample; the Java SDK does not check an answer without a Signature."""
+    SIGNED = "signed"
+    """Signed like every other answer. Evidence: the table of headers makes no exception."""
+
+
+class SuccessAmount(StrEnum):
+    """Whether the answers to pay and inquiry name `paymentAmount`. A notification always does."""
+
+    WITH = "with"
+    """Evidence: the guide's sample of a pay; for an inquiry the SDK's class only."""
+    WITHOUT = "without"
+    """Evidence: none; the API's own table of an answer's fields could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """One way in which the network may behave where its pages are silent.
+
+    Attributes:
+        unknown_cancel: a cancel of an id that never came.
+        pay_on_cancelled: a pay on an id that was cancelled.
+        cancelled_inquiry: an inquiry of what was cancelled.
+        key_refusal: refusals of the caller's key.
+        success_amount: pay and inquiry with or without `paymentAmount`.
+    """
+
+    unknown_cancel: UnknownCancel = UnknownCancel.ORDER_NOT_EXIST
+    pay_on_cancelled: PayOnCancelled = PayOnCancelled.REFUSED
+    cancelled_inquiry: CancelledInquiry = CancelledInquiry.F_ORDER_IS_CLOSED
+    key_refusal: KeyRefusal = KeyRefusal.UNSIGNED
+    success_amount: SuccessAmount = SuccessAmount.WITH
+
+
+DEFAULTS = Choices()
+
+
+def all_choices() -> Iterator[Choices]:
+    """Every combination, the defaults first."""
+    for unknown, again, inquiry, refusal, amount in product(
+        UnknownCancel, PayOnCancelled, CancelledInquiry, KeyRefusal, SuccessAmount
+    ):
+        yield Choices(
+            unknown_cancel=unknown,
+            pay_on_cancelled=again,
+            cancelled_inquiry=inquiry,
+            key_refusal=refusal,
+            success_amount=amount,
+        )

@@ -1,0 +1,265 @@
+"""The way back, looked at for what the table of test_payment.py does not show: a second life after
+an operator or a reopening, outcomes that come late, and how long it may all take (section 3).
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.core.payment_cases import (
+    EVENTS,
+    POLICY,
+    WALKS,
+    WINDOW_CLOSES,
+    at,
+    letters,
+    paid,
+    walk,
+)
+from tillgate.core.model import (
+    Call,
+    InquiryAnswered,
+    InquiryUnanswered,
+    PayUnanswered,
+    RefundUnanswered,
+    SendCancel,
+    SendInquiry,
+    SendPay,
+    SendRefund,
+    Status,
+    TimerDue,
+)
+from tillgate.core.payment import next_step, step
+from tillgate.core.results import NextStep
+
+# Which call each event is the outcome of, by the first word of its name.
+CALLS = {"pay": Call.PAY, "inquiry": Call.INQUIRY, "cancel": Call.CANCEL, "refund": Call.REFUND}
+CLOSING = [
+    state
+    for state, (facts, _) in WALKS.items()
+    if walk(*facts).status in {Status.CANCELLING, Status.UNRESOLVED}
+]
+
+
+@pytest.mark.parametrize("state", CLOSING)
+def test_the_outcome_of_a_call_that_nobody_awaits_never_moves_the_plan(state):
+    facts, seconds = WALKS[state]
+    before, moved = walk(*facts), []
+    for name, event in EVENTS.items():
+        if name == "cancel asked" or CALLS.get(name.split()[0]) in (None, before.calling):
+            continue
+        after = step(before, event, at(seconds), POLICY).payment
+        plan = (after.calling, after.next_action, after.next_action_at)
+        if after.status is before.status and plan != (
+            before.calling,
+            before.next_action,
+            before.next_action_at,
+        ):
+            moved.append(name)
+    assert moved == []
+
+
+# Back-off
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"),
+    [
+        ("asking", "inquiry U"),
+        ("asking", "inquiry not exist"),
+        ("asking", "inquiry unanswered"),
+        ("asking", "inquiry refused"),
+        ("reopened, asking", "inquiry U"),
+        ("refunding", "refund U"),
+        ("refunding", "refund refused"),
+        ("refunding", "refund unanswered"),
+    ],
+)
+def test_asking_and_refunding_back_off(state, answer):
+    payment, now, waits = walk(*WALKS[state][0]), at(WALKS[state][1]), []
+    for _ in range(7):
+        payment = step(payment, EVENTS[answer], now, POLICY).payment
+        waits.append((payment.next_action_at - now).total_seconds())
+        now = payment.next_action_at
+        payment = step(payment, TimerDue(), now, POLICY).payment
+    assert waits == [1, 2, 5, 10, 30, 30, 30]
+
+
+# What an answer means while closing
+# -------------------------------------------------------------------------------------------------
+
+
+def test_a_success_without_an_amount_is_enough_to_give_the_money_back():
+    taken = step(walk(*WALKS["asking"][0]), InquiryAnswered(paid(amount=None)), at(4), POLICY)
+    assert letters(taken.effects) == "R"
+
+
+# Three ways to have ended CANCELLED without any cancel having been answered S.
+NEVER_CANCELLED = {
+    "nothing ever left": [(1, "pay never left"), (2, "cancel asked")],
+    "no such order": [
+        (1, "pay U in process"),
+        (2, "cancel asked"),
+        (3, "cancel unanswered"),
+        (70, "timer"),
+        (75, "cancel not exist"),
+    ],
+    "an operator said so": [
+        (1, "pay U in process"),
+        (2, "cancel asked"),
+        (95, "resolved CANCELLED"),
+    ],
+}
+
+
+@pytest.mark.parametrize("way", NEVER_CANCELLED)
+def test_no_such_order_never_closes_what_was_paid_and_no_cancel_confirmed(way):
+    cancelled = walk(*NEVER_CANCELLED[way])
+    assert cancelled.status is Status.CANCELLED
+    asking = walk((100, "notified S"), (101, "cancel too late"), start=cancelled)
+    assert walk((102, "inquiry not exist"), start=asking).status is Status.CANCELLING
+
+
+def test_no_such_order_closes_what_a_cancel_had_closed_before():
+    asking = walk(*WALKS["reopened"][0], (5, "cancel too late"))
+    assert walk((6, "inquiry not exist"), start=asking).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("answer", ["inquiry S", "inquiry U", "inquiry unanswered"])
+def test_the_cancel_of_a_reopened_payment_alone_never_ends_it(answer):
+    asked = walk(*WALKS["reopened, asking"][0], (6, answer))
+    assert walk((7, "cancel S"), start=asked).status is Status.CANCELLING
+
+
+def test_a_reopened_payment_that_is_still_paid_is_refunded():
+    payment = walk(*WALKS["reopened, asking"][0], (6, "inquiry S"), (7, "refund S"))
+    assert (payment.status, payment.refunds) == (Status.CANCELLED, 1)
+
+
+def test_a_refunded_payment_that_is_reported_paid_again_begins_its_way_back_anew():
+    refunded = walk(*WALKS["refunding"][0], (5, "refund S"))
+    reopened = walk((5000, "notified S"), start=refunded)
+    assert (reopened.status, reopened.calling) == (Status.CANCELLING, Call.CANCEL)
+    repeated = walk((5001, "cancel unanswered"), (5011, "timer"), start=reopened)
+    assert (repeated.status, repeated.calling) == (Status.CANCELLING, Call.CANCEL)
+
+
+# After an operator
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["asking", "refunding", "cancel out", "UNRESOLVED"])
+def test_a_payment_an_operator_called_paid_is_cancelled_like_any_other(state):
+    """Whatever its first closing had come to, the second one lives on its own cancel."""
+    succeeded = walk(*WALKS[state][0], (920, "resolved SUCCEEDED"))
+    assert succeeded.status is Status.SUCCEEDED
+    closing = walk((2000, "cancel asked"), (2001, "cancel unanswered"), start=succeeded)
+    taken = step(closing, TimerDue(), at(2030), POLICY)
+    assert (taken.payment.status, taken.effects) == (Status.CANCELLING, (SendCancel(),))
+
+
+@pytest.mark.parametrize(
+    ("state", "answer"), [("cancel out", "cancel S"), ("refunding", "refund S")]
+)
+def test_money_that_went_back_after_an_operator_called_it_paid_alerts(state, answer):
+    """The call was out when the operator spoke: what contradicts the final result is an alert."""
+    succeeded = walk(*WALKS[state][0], (920, "resolved SUCCEEDED"))
+    taken = step(succeeded, EVENTS[answer], at(921), POLICY)
+    assert taken.payment.status is Status.SUCCEEDED
+    assert letters(taken.effects) == "A"
+
+
+@pytest.mark.parametrize("word", ["SUCCEEDED", "FAILED", "CANCELLED"])
+@pytest.mark.parametrize("state", CLOSING)
+def test_what_an_operator_resolved_rests_and_never_tells_the_till_to_wait(state, word):
+    before = walk(*WALKS[state][0])
+    taken = step(before, EVENTS[f"resolved {word}"], at(9000), POLICY)
+    if word == "SUCCEEDED" and before.is_final:
+        assert taken.payment is before
+        return
+    assert (taken.payment.status.value, taken.payment.next_action_at) == (word, None)
+    assert letters(taken.effects) == "T"
+    assert next_step(taken.payment) not in {
+        NextStep.WAIT,
+        NextStep.WAIT_DO_NOT_CHARGE_AGAIN,
+        NextStep.ASK_CUSTOMER_TO_CONFIRM,
+    }
+
+
+@pytest.mark.parametrize("state", ["cancel out", "asking", "refunding", "refund planned"])
+def test_an_operator_waits_90_seconds_from_when_the_closing_began(state):
+    assert walk((2 + 89.999, "resolved FAILED"), start=walk(*WALKS[state][0])).status is (
+        Status.CANCELLING
+    )
+    assert walk((2 + 90.001, "resolved FAILED"), start=walk(*WALKS[state][0])).status is (
+        Status.FAILED
+    )
+
+
+def test_a_success_after_an_operator_called_it_failed_gives_the_money_back():
+    failed = walk(*WALKS["UNRESOLVED"][0], (920, "resolved FAILED"))
+    taken = step(failed, EVENTS["notified S"], at(921), POLICY)
+    assert letters(taken.effects) == "CTA"
+
+
+# How long it may take
+# -------------------------------------------------------------------------------------------------
+
+WEEK = 7 * 24 * 3600
+
+
+def test_an_unresolved_payment_rests_after_exactly_7_days():
+    asked = walk(*WALKS["UNRESOLVED asking"][0])
+    assert walk((WEEK - 0.001, "inquiry U"), start=asked).next_action is Call.INQUIRY
+    assert walk((WEEK, "inquiry U"), start=asked).next_action is None
+
+
+def follow(payment, now, answers, until):
+    """Perform the payment's plan with these answers: {effect: (seconds it takes, event)}.
+
+    Ends when nothing is planned, or only after `until`.
+    """
+    while payment.next_action_at is not None and payment.next_action_at <= until:
+        now = max(now, payment.next_action_at)
+        taken = step(payment, TimerDue(), now, POLICY)
+        payment, effects = taken.payment, list(taken.effects)
+        while effects:
+            call = next((one for one in effects if type(one) in answers), None)
+            if call is None:
+                break
+            wait, event = answers[type(call)]
+            now += timedelta(seconds=wait)
+            taken = step(payment, event(now) if callable(event) else event, now, POLICY)
+            payment, effects = taken.payment, list(taken.effects)
+    return payment
+
+
+def test_a_paid_payment_whose_refund_is_always_refused_rests_after_7_days_too():
+    network = {SendInquiry: (0.1, EVENTS["inquiry S"]), SendRefund: (0.1, EVENTS["refund refused"])}
+    start = walk(*WALKS["UNRESOLVED"][0])
+    payment = follow(start, at(910), network, at(WEEK + 24 * 3600))
+    assert (payment.status, payment.next_action_at) == (Status.UNRESOLVED, None)
+
+
+@pytest.mark.parametrize("cancel", ["cancel unanswered", "cancel U", "cancel refused"])
+@pytest.mark.parametrize("paid_after", [0, 60, 600, 890])
+def test_by_half_an_hour_after_the_window_a_person_knows(cancel, paid_after):
+    """The worst of networks: no cancel is taken, paid is said late, and no refund is confirmed."""
+    began = WINDOW_CLOSES + timedelta(seconds=10)
+
+    def inquired(now):
+        if now >= began + timedelta(seconds=paid_after):
+            return EVENTS["inquiry S"]
+        return InquiryUnanswered("time-out")
+
+    network = {
+        SendPay: (7.9, PayUnanswered("time-out")),
+        SendCancel: (7.9, EVENTS[cancel]),
+        SendInquiry: (4.9, inquired),
+        SendRefund: (7.9, RefundUnanswered("time-out")),
+    }
+    payment = walk((1, "pay S"), (2, "cancel asked"), (9.9, cancel))
+    payment = follow(payment, at(9.9), network, WINDOW_CLOSES + timedelta(hours=1))
+    assert payment.status is Status.UNRESOLVED
+    assert payment.changed_at <= WINDOW_CLOSES + timedelta(minutes=30)
