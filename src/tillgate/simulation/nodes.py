@@ -1,0 +1,366 @@
+"""The shell, played exactly: load, step, save where the version matches, perform; crash anywhere.
+
+What `gateway/follow.py` does with a store and an event loop happens here on virtual time, with
+commits that fail, are unknown or kill the process, workers that pause, and clocks that jump.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tillgate.alipayplus.messages import Notification
+from tillgate.connectors.alipay_plus import notification_report
+from tillgate.core.model import (
+    Call,
+    Effect,
+    Event,
+    InquiryAnswered,
+    Notified,
+    PayAnswered,
+    Payment,
+    Resolved,
+    SendCancel,
+    SendInquiry,
+    SendPay,
+    SendRefund,
+    Step,
+    TimerDue,
+)
+from tillgate.gateway.follow import OVERDUE, SAVE_ATTEMPTS_MAX, STORE_RETRY_S
+from tillgate.simulation.checks import check_commit, check_money, check_send
+from tillgate.simulation.dice import Table
+from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
+from tillgate.simulation.other_side import OtherSide
+from tillgate.simulation.people import Told
+from tillgate.simulation.stage import MICROSECOND, Case, Stage, Subject
+from tillgate.simulation.wire import FOREIGN_ID, Flight, Wire
+
+_DOWN_FOR: Table[int] = Table(
+    "down", (300 * MS, 4), (3 * S, 3), (12 * S, 2), (65 * S, 1), (5 * MINUTE, 0.5)
+)
+_CALLS: dict[type[Effect], Call] = {
+    SendPay: Call.PAY,
+    SendInquiry: Call.INQUIRY,
+    SendCancel: Call.CANCEL,
+    SendRefund: Call.REFUND,
+}
+_LOOK = 2 * S
+SKEW_MAX = 4 * S
+"""Beyond this the client calls fresh answers stale (it allows 5 s, of times in whole seconds)."""
+_OVERDUE = OVERDUE // MICROSECOND
+_CRASHES = (Fault.CRASH_BEFORE_COMMIT, Fault.CRASH_DURING_COMMIT, Fault.CRASH_AFTER_COMMIT)
+
+
+class Node:
+    """One worker process: its clock, and what it drives from memory."""
+
+    __slots__ = ("driven", "is_up", "life", "number", "paused_until", "skew", "timers")
+
+    def __init__(self, number: int, skew: int) -> None:
+        self.number = number
+        self.skew = skew
+        self.is_up = True
+        self.life = 0
+        self.paused_until = 0
+        self.driven: dict[int, Payment] = {}
+        self.timers: dict[int, int] = {}
+
+
+class Nodes:
+    """All workers and the one store under them."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        subject: Subject,
+        weather: Weather,
+        cases: dict[str, Case],
+        skews: tuple[int, ...],
+        slack: int,
+    ) -> None:
+        self._stage = stage
+        self._subject = subject
+        self._weather = weather
+        self._cases = cases
+        self._slack = slack
+        self._nodes = [Node(number, skew) for number, skew in enumerate(skews)]
+        self._wire: Wire
+        self._told: Told
+
+    def connect(self, other: OtherSide, told: Told) -> None:
+        """Join the other parts of the world."""
+        self._wire = Wire(self._stage, self._weather, other, self._heard)
+        self._told = told
+
+    def somebody(self) -> Node | None:
+        """A node that answers, any."""
+        up = [node for node in self._nodes if node.is_up]
+        if len(up) > 1:
+            return up[self._stage.dice.up_to("node", len(up) - 1)]
+        return up[0] if up else None
+
+    # Facts
+    # ------------------------------------------------------------------------------------------
+
+    def open(self, node: Node, case: Case, taken: Step) -> bool | None:
+        """Commit a new payment and perform what follows. False: busy; None: nobody can say."""
+        fate = self._commit_fate()
+        if fate is Fault.STORE_BUSY or fate is Fault.CRASH_BEFORE_COMMIT:
+            if fate is Fault.CRASH_BEFORE_COMMIT:
+                self._crash(node)
+            return False
+        self._cases[case.request_id] = case
+        self._stage.tally.payments += 1
+        if self._stage.tape is not None:
+            self._stage.note("store", f"opened {case.number}")
+        if fate is Fault.COMMIT_UNKNOWN:
+            self._watch(case)
+            return None
+        if fate in _CRASHES:
+            self._crash(node)
+            return None
+        self._drive(node, case, taken.payment)
+        self._perform(node, case, taken.effects)
+        if fate is Fault.CRASH_AFTER_SEND:
+            self._crash(node)
+            return None
+        return True
+
+    def apply(self, node: Node, case: Case, event: Event) -> bool:
+        """The four lines of the house. False: nothing was saved, or nobody knows."""
+        stage = self._stage
+        memory = node.driven.get(case.number) or case.row
+        for _ in range(SAVE_ATTEMPTS_MAX):
+            stage.tally.events += 1
+            taken = self._subject.step(memory, event, stage.instant(node.skew), stage.policy)
+            if stage.tape is not None:
+                stage.note(f"node {node.number}", f"{case.number}: {_said(event, memory, taken)}")
+            if taken.payment is memory:
+                return True
+            if case.row is not memory and case.row.version != memory.version:
+                stage.count(Fault.STALE_VERSION)
+                memory = case.row
+                self._drive(node, case, memory)
+                continue
+            if self._is_id_taken(case, taken.payment):
+                event = _with_taken_id(event)
+                continue
+            return self._save(node, case, event, taken)
+        return False
+
+    def _save(self, node: Node, case: Case, event: Event, taken: Step) -> bool:
+        fate = self._commit_fate()
+        if fate is Fault.STORE_BUSY:
+            return False
+        if fate is Fault.CRASH_BEFORE_COMMIT:
+            self._crash(node)
+            return False
+        self._commit(case, taken.payment, event)
+        if fate is Fault.COMMIT_UNKNOWN:
+            self._watch(case)
+            return False
+        if fate in _CRASHES:
+            self._crash(node)
+            return False
+        self._drive(node, case, taken.payment)
+        self._perform(node, case, taken.effects)
+        if fate is Fault.CRASH_AFTER_SEND:
+            self._crash(node)
+        return True
+
+    def _commit_fate(self) -> Fault | None:
+        stage = self._stage
+        if not stage.is_stormy():
+            return None
+        fate = stage.dice.pick(self._weather.commit)
+        if fate is not None:
+            stage.count(fate)
+            for case in self._cases.values():
+                # A lost outcome is asked for again when its call counts as lost.
+                case.last_bad = max(case.last_bad, stage.now + 9 * S)
+                case.had_bad_answer = True
+        return fate
+
+    def _commit(self, case: Case, after: Payment, event: Event) -> None:
+        stage, before = self._stage, case.row
+        case.row = after
+        by_operator = isinstance(event, Resolved)
+        check_commit(case, before, after, stage.now, self._slack, by_operator=by_operator)
+        if before.status is not after.status:
+            edge = (before.status, after.status)
+            stage.tally.edges[edge] = stage.tally.edges.get(edge, 0) + 1
+            check_money(case)
+        self._told(case, before, after)
+
+    def _is_id_taken(self, case: Case, payment: Payment) -> bool:
+        mine = payment.receipt.payment_id
+        if mine is None or mine == case.row.receipt.payment_id:
+            return False
+        if mine == FOREIGN_ID:
+            return True
+        return any(
+            other.row.receipt.payment_id == mine
+            for other in self._cases.values()
+            if other is not case
+        )
+
+    # Effects
+    # ------------------------------------------------------------------------------------------
+
+    def _perform(self, node: Node, case: Case, effects: tuple[Effect, ...]) -> None:
+        stage = self._stage
+        for effect in effects:
+            call = _CALLS.get(type(effect))
+            if call is None:
+                continue
+            body = case.body
+            match call:
+                case Call.PAY:
+                    case.pays_sent += 1
+                    body = self._subject.pay_body(body, case.pays_sent)
+                case Call.INQUIRY if stage.now < case.placed_at + MINUTE:
+                    case.inquiries_sent += 1
+                case Call.CANCEL:
+                    case.cancels_sent += 1
+                case _:
+                    pass
+            check_send(case, call, body, stage.now)
+            self._wire.call(case, call, body, node.skew, (node, node.life))
+
+    def _heard(self, flight: Flight, event: Event) -> None:
+        node, life = flight.token
+        if node.life != life:
+            return  # The process that asked is gone.
+        if self._stage.now < node.paused_until:
+            self._stage.after(node.paused_until - self._stage.now, self._heard, flight, event)
+            return
+        self.apply(node, flight.case, event)
+
+    def notified(self, case: Case, notification: Notification) -> bool:
+        """A notification, properly signed; whether it was acknowledged."""
+        node = self.somebody()
+        if node is None or self._stage.now < node.paused_until:
+            return False
+        return self.apply(node, case, Notified(notification_report(notification)))
+
+    # Time
+    # ------------------------------------------------------------------------------------------
+
+    def _drive(self, node: Node, case: Case, payment: Payment) -> None:
+        if payment.next_action_at is None:
+            node.driven.pop(case.number, None)
+            node.timers.pop(case.number, None)
+            return
+        node.driven[case.number] = payment
+        due = self._stage.micros(payment.next_action_at) - node.skew - self._stage.now
+        self._set_timer(node, case, max(due, MS))
+
+    def _set_timer(self, node: Node, case: Case, delay: int) -> None:
+        number = self._stage.after(delay, self._timer_due, node, node.life, case)
+        node.timers[case.number] = number
+
+    def _timer_due(self, node: Node, life: int, case: Case) -> None:
+        stage = self._stage
+        if node.life != life or node.timers.get(case.number) != stage.current:
+            return
+        if stage.now < node.paused_until:
+            self._set_timer(node, case, node.paused_until - stage.now)
+            return
+        before = node.driven[case.number]
+        if not self.apply(node, case, TimerDue()):
+            if node.life == life:
+                self._set_timer(node, case, int(STORE_RETRY_S * S))
+        elif node.driven.get(case.number) is before:
+            self._drive(node, case, before)  # A moment early, by this clock.
+
+    def jump(self, number: int, by: int) -> None:
+        """A node's clock is set."""
+        node = self._nodes[number % len(self._nodes)]
+        self._stage.count(Fault.CLOCK_JUMP)
+        node.skew = max(-SKEW_MAX, min(SKEW_MAX, node.skew + by))
+
+    def pause(self, length: int) -> None:
+        """The first node stands still; the other one takes over what is overdue."""
+        self._stage.count(Fault.WORKER_PAUSED)
+        self._nodes[0].paused_until = self._stage.now + length
+        for case in self._cases.values():
+            case.last_bad = max(case.last_bad, self._stage.now + length)
+            case.had_bad_answer = True
+            self._watch(case)
+
+    def crash(self) -> None:
+        """A node dies at no particular moment."""
+        node = self.somebody()
+        if node is not None:
+            self._stage.count(Fault.CRASH_AFTER_SEND)
+            self._crash(node)
+
+    def _crash(self, node: Node) -> None:
+        stage = self._stage
+        if stage.tape is not None:
+            stage.note(f"node {node.number}", "dies")
+        node.life += 1
+        node.is_up = False
+        node.driven.clear()
+        node.timers.clear()
+        stage.after(stage.dice.pick(_DOWN_FOR), self._restart, node)
+        for case in self._cases.values():
+            self._watch(case)
+
+    def _restart(self, node: Node) -> None:
+        stage = self._stage
+        if stage.tape is not None:
+            stage.note(f"node {node.number}", "starts again")
+        node.is_up = True
+        node.paused_until = 0
+        for case in self._cases.values():
+            case.last_bad = max(case.last_bad, stage.now)
+            case.had_bad_answer = True
+            if case.row.next_action_at is not None:
+                self._drive(node, case, case.row)
+
+    def _watch(self, case: Case) -> None:
+        """Look, as every node does all the time, whether this row is overdue and forgotten."""
+        due = case.row.next_action_at
+        if due is None:
+            return
+        wait = self._stage.micros(due) + _OVERDUE - self._stage.now
+        self._stage.after(max(wait, 0) + _LOOK, self._look, case)
+
+    def _look(self, case: Case) -> None:
+        due = case.row.next_action_at
+        if due is None:
+            return
+        awake = [n for n in self._nodes if n.is_up and self._stage.now >= n.paused_until]
+        if any(case.number in node.driven for node in awake):
+            return
+        if not awake or self._stage.micros(due) + _OVERDUE > self._stage.now + awake[0].skew:
+            self._watch(case)
+            return
+        self._drive(awake[0], case, case.row)
+
+
+def _with_taken_id(event: Event) -> Event:
+    match event:
+        case PayAnswered(report) | InquiryAnswered(report) | Notified(report):
+            return type(event)(replace(report, is_payment_id_taken=True))
+        case _:
+            return event
+
+
+def _said(event: Event, before: Payment, taken: Step) -> str:
+    report = getattr(event, "report", None)
+    words = type(event).__name__
+    if report is not None:
+        words += f"({report.outcome.value}/{report.code}, {report.amount})"
+    elif not isinstance(event, TimerDue):
+        inner = [str(getattr(event, name)) for name in event.__slots__]
+        words += f"({', '.join(inner)})"
+    after = taken.payment
+    if after is before:
+        return f"{words}: nothing new ({before.status})"
+    told = ", ".join(
+        type(effect).__name__ + (f"({effect.reason})" if hasattr(effect, "reason") else "")
+        for effect in taken.effects
+    )
+    return f"{words}: {before.status} -> {after.status} v{after.version} [{told}]"

@@ -1,0 +1,109 @@
+"""The simulation as a whole: it repeats, it shrinks, and what it tries holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from random import SystemRandom
+
+import pytest
+
+from tillgate.simulation.checks import LEGAL_EDGES
+from tillgate.simulation.faults import Fault
+from tillgate.simulation.run import Report, run, tape_of
+
+CORPUS = (1, 20, 303, 4004)
+"""Seeds that every run of the tests tries; those that once found something stay here."""
+EACH = 1_500
+
+
+def told(report: Report) -> str:
+    return "\n".join(
+        line
+        for one in report.violations
+        for line in (f"{one.invariant}: seed {one.seed}, --only {one.index}", one.detail, *one.tape)
+    )
+
+
+@pytest.mark.parametrize("seed", [*CORPUS, SystemRandom().randrange(10**9)])
+def test_every_invariant_holds(seed, record_property):
+    record_property("seed", seed)
+    report = run(seed, EACH)
+    assert report.violations == [], told(report)
+    assert report.payments == EACH
+    assert report.opened > EACH
+
+
+def test_every_common_fault_and_edge_comes_in_a_few_thousand_payments():
+    report = run(5, 4 * EACH)
+    rare = {
+        Fault.LATE_SUCCESS_STUBBORN.value,
+        Fault.SELF_CANCEL.value,
+        Fault.OPERATOR_RESOLVES.value,
+    }
+    assert {name for name, count in report.faults.items() if not count} <= rare
+    assert len(report.edges_never_visited) <= 5
+    assert list(report.edges) == [f"{a.value} -> {b.value}" for a, b in LEGAL_EDGES]
+
+
+def test_the_same_seed_is_the_same_run_and_another_is_not():
+    def of(seed):
+        whole = run(seed, 300).as_json()
+        return {name: value for name, value in whole.items() if "per_second" not in name}
+
+    assert of(6) == of(6)
+    assert of(6) != of(7)
+
+
+def test_one_payment_runs_alone_as_it_ran_among_others():
+    assert run(6, 1, only=17).opened == run(6, 18).opened - run(6, 17).opened
+    assert run(6, 1, only=17).events == run(6, 18).events - run(6, 17).events
+
+
+SCRIPT = """
+import sys
+from tillgate.simulation.run import tape_of
+for index in range(150):
+    print(index)
+    print("\\n".join(tape_of(8, index)))
+"""
+
+
+def test_the_tape_is_the_same_byte_for_byte_whatever_the_hash_seed():
+    tapes = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "4242")
+    ]
+    assert tapes[0] == tapes[1]
+    assert len(tapes[0]) > 50_000
+
+
+def test_a_tape_reads_from_the_scan_to_the_end():
+    tape = tape_of(6, 1)
+    assert "opened 1" in "".join(tape)
+    assert any("->" in line for line in tape)
+    assert tape == tape_of(6, 1)
+
+
+def test_the_report_is_json():
+    whole = json.loads(json.dumps(run(6, 50).as_json()))
+    assert set(whole) >= {
+        "payments",
+        "virtual_seconds",
+        "faults",
+        "edges",
+        "edges_never_visited",
+        "violations",
+        "events",
+        "payments_per_second",
+        "events_per_second",
+        "seed",
+        "depth",
+    }
