@@ -174,6 +174,8 @@ WALKS = {
     ),
     "giving back": ([(1, "pay S"), (2, "cancel asked")], 3),
     "CANCELLED": (CANCELLED, 4),
+    "CANCELLED, looking": ([*CANCELLED, (73, "timer")], 74),
+    "CANCELLED, refunded": ([*TOO_LATE, (4, "inquiry S"), (5, "refund S")], 6),
     "CANCELLED never left": ([(1, "pay never left"), (2, "cancel asked")], 3),
     "reopened": ([*CANCELLED, (4, "notified S")], 5),
     "reopened, planned": ([*CANCELLED, (4, "notified S"), (5, "cancel unanswered")], 5.5),

@@ -336,6 +336,32 @@ TABLE = {
         " timer",
         "stays": "inquiry refused",
     },
+    "CANCELLED, looking": {
+        "CANCELLING CTA": "pay S, pay S without amount, pay S other amount, pay S taken id,"
+        " inquiry S, inquiry U, notified S, notified S without amount, notified S"
+        " other amount",
+        "=": "pay F judged, pay F message, pay F repeat, pay F says nothing, pay U"
+        " in process, pay U other, pay unanswered, pay never left, pay refused"
+        " unsigned, notified F, notified U, cancel asked, cancel S, cancel U,"
+        " cancel not exist, cancel too late, cancel refused, cancel unanswered,"
+        " refund S, refund U, refund refused, refund unanswered, resolved"
+        " SUCCEEDED, resolved FAILED, resolved CANCELLED, timer",
+        "stays": "inquiry S cancelled, inquiry F, inquiry not exist, inquiry unanswered,"
+        " inquiry refused",
+    },
+    "CANCELLED, refunded": {
+        "=": "pay S, pay S without amount, pay S other amount, pay F judged, pay F"
+        " message, pay F repeat, pay F says nothing, pay U in process, pay U"
+        " other, pay unanswered, pay never left, pay refused unsigned, inquiry S,"
+        " inquiry S cancelled, inquiry F, inquiry U, inquiry not exist, inquiry"
+        " unanswered, notified S, notified S without amount, notified S other"
+        " amount, notified F, notified U, cancel asked, cancel S, cancel U,"
+        " cancel not exist, cancel too late, cancel refused, cancel unanswered,"
+        " refund S, refund U, refund refused, refund unanswered, resolved"
+        " SUCCEEDED, resolved FAILED, resolved CANCELLED, timer",
+        "CANCELLING CTA": "pay S taken id",
+        "stays": "inquiry refused",
+    },
     "reopened": {
         "=": "pay S, pay S without amount, pay S other amount, pay S taken id, pay F"
         " judged, pay F message, pay F repeat, pay F says nothing, pay U in"
@@ -364,17 +390,18 @@ TABLE = {
         "CANCELLED T": "refund S",
     },
     "reopened, asking": {
-        "=": "pay S, pay S without amount, pay S other amount, pay S taken id, pay F"
+        "=": "pay F"
         " judged, pay F message, pay F repeat, pay F says nothing, pay U in"
         " process, pay U other, pay unanswered, pay never left, pay refused"
-        " unsigned, notified S, notified S without amount, notified S other"
-        " amount, notified F, notified U, cancel asked, cancel S, cancel U,"
+        " unsigned, notified F, notified U, cancel asked, cancel S, cancel U,"
         " cancel not exist, cancel too late, cancel refused, cancel unanswered,"
         " refund U, refund refused, refund unanswered, resolved SUCCEEDED,"
         " resolved FAILED, resolved CANCELLED, timer",
         "CANCELLING R": "inquiry S",
         "CANCELLED T": "inquiry S cancelled, inquiry F, inquiry not exist, refund S",
-        "CANCELLING": "inquiry U, inquiry unanswered",
+        "CANCELLING": "pay S, pay S without amount, pay S other amount, pay S taken id,"
+        " inquiry U, inquiry unanswered, notified S, notified S without amount,"
+        " notified S other amount",
         "CANCELLING A": "inquiry refused",
     },
     "reopened, refunding": {

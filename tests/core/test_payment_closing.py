@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.core.payment_cases import (
+    CANCELLED,
     EVENTS,
     POLICY,
     WALKS,
@@ -20,7 +21,9 @@ from tillgate.core.model import (
     Call,
     InquiryAnswered,
     InquiryUnanswered,
+    Notified,
     PayUnanswered,
+    Receipt,
     RefundUnanswered,
     SendCancel,
     SendInquiry,
@@ -48,6 +51,8 @@ def test_the_outcome_of_a_call_that_nobody_awaits_never_moves_the_plan(state):
     for name, event in EVENTS.items():
         if name == "cancel asked" or CALLS.get(name.split()[0]) in (None, before.calling):
             continue
+        if before.calling is Call.INQUIRY and name.startswith("pay S"):
+            continue  # a success makes the running question an old one: see below
         after = step(before, event, at(seconds), POLICY).payment
         plan = (after.calling, after.next_action, after.next_action_at)
         if after.status is before.status and plan != (
@@ -137,12 +142,89 @@ def test_a_reopened_payment_that_is_still_paid_is_refunded():
     assert (payment.status, payment.refunds) == (Status.CANCELLED, 1)
 
 
-def test_a_refunded_payment_that_is_reported_paid_again_begins_its_way_back_anew():
-    refunded = walk(*WALKS["refunding"][0], (5, "refund S"))
-    reopened = walk((5000, "notified S"), start=refunded)
+def test_the_success_that_was_refunded_is_no_news_when_it_is_reported_late():
+    refunded = walk(*WALKS["CANCELLED, refunded"][0])
+    taken = step(refunded, EVENTS["notified S"], at(5000), POLICY)
+    assert (taken.payment, taken.effects) == (refunded, ())
+
+
+ANOTHER = Notified(paid(receipt=Receipt(payment_id="A2")))
+
+
+def test_another_success_after_a_refund_begins_its_way_back_anew():
+    reopened = walk((5000, ANOTHER), start=walk(*WALKS["CANCELLED, refunded"][0]))
     assert (reopened.status, reopened.calling) == (Status.CANCELLING, Call.CANCEL)
     repeated = walk((5001, "cancel unanswered"), (5011, "timer"), start=reopened)
     assert (repeated.status, repeated.calling) == (Status.CANCELLING, Call.CANCEL)
+
+
+def test_what_is_paid_once_more_after_its_refund_is_a_persons():
+    """The refund's id is used up: asking for it again gives nothing back."""
+    reopened = walk((5000, ANOTHER), start=walk(*WALKS["CANCELLED, refunded"][0]))
+    asked = walk((5001, "cancel S"), start=reopened)
+    taken = step(asked, InquiryAnswered(ANOTHER.report), at(5002), POLICY)
+    assert (taken.payment.status, letters(taken.effects)) == (Status.UNRESOLVED, "TA")
+    again = step(taken.payment, ANOTHER, at(5003), POLICY)
+    assert (again.payment.status, letters(again.effects)) == (Status.UNRESOLVED, "A")
+
+
+def test_an_answer_that_may_be_older_than_a_reported_success_does_not_end_it():
+    """The question was judged at the network, the money moved, and its word came first."""
+    asking = walk(*WALKS["reopened, asking"][0])
+    told = walk((6, "notified S"), start=asking)
+    assert (told.calling, told.next_action, told.next_action_at) == (None, Call.INQUIRY, at(7))
+    assert walk((6.5, "inquiry F"), start=told).status is Status.CANCELLING
+    anew = walk((7, "timer"), (8, "inquiry F"), start=told)
+    assert anew.status is Status.CANCELLED
+
+
+# The look after a cancel that was confirmed while a pay may be on its way
+# -------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_confirmed_early_is_looked_at_once_when_no_pay_can_be_on_its_way():
+    cancelled = walk(*CANCELLED)
+    assert (cancelled.status, cancelled.is_final) == (Status.CANCELLED, True)
+    assert (cancelled.next_action, cancelled.next_action_at) == (Call.INQUIRY, at(73))
+    taken = step(cancelled, TimerDue(), at(73), POLICY)
+    assert taken.effects == (SendInquiry(),)
+    for answer in ("inquiry F", "inquiry not exist", "inquiry S cancelled"):
+        rested = walk((74, answer), start=taken.payment)
+        assert (rested.status, rested.next_action_at) == (Status.CANCELLED, None)
+
+
+def test_a_cancel_confirmed_after_that_needs_no_look():
+    late = walk((1, "pay U in process"), (2, "cancel asked"), (3, "cancel U"), (64, "timer"))
+    assert walk((73, "cancel S"), start=late).next_action_at is None
+    assert walk((72.9, "cancel S"), start=late).next_action_at == at(73)
+
+
+def test_what_was_taken_after_its_cancel_goes_back():
+    """The network confirmed the cancel of an order it did not know, then took the delayed pay."""
+    looking = walk(*WALKS["CANCELLED, looking"][0])
+    found = step(looking, EVENTS["inquiry S"], at(74), POLICY)
+    assert (found.payment.status, letters(found.effects)) == (Status.CANCELLING, "CTA")
+    ended = walk((75, "cancel S"), (76, "inquiry F"), start=found.payment)
+    assert (ended.status, ended.next_action_at) == (Status.CANCELLED, None)
+
+
+def test_what_waits_for_its_customer_after_its_cancel_is_cancelled_once_more():
+    looking = walk(*WALKS["CANCELLED, looking"][0])
+    taken = step(looking, EVENTS["inquiry U"], at(74), POLICY)
+    assert letters(taken.effects) == "CTA"
+    assert walk((75, "cancel S"), start=taken.payment).calling is Call.INQUIRY
+
+
+def test_an_unanswered_look_is_repeated_ever_slower_for_a_week():
+    start = walk(*CANCELLED)
+    network = {SendInquiry: (5, EVENTS["inquiry unanswered"])}
+    a_while = follow(start, at(73), network, at(200))
+    assert 5 <= a_while.inquiries <= 12
+    an_hour = follow(start, at(73), network, at(3600))
+    assert an_hour.inquiries <= 40
+    a_week = follow(start, at(73), network, at(WEEK + 9000))
+    assert (a_week.status, a_week.next_action_at) == (Status.CANCELLED, None)
+    assert a_week.inquiries <= 40 + 7 * 24
 
 
 # After an operator

@@ -22,6 +22,7 @@ from tests.core.payment_cases import (
 from tillgate.core.model import (
     RESTING,
     WAITING,
+    Call,
     CancelAnswered,
     CancelRequested,
     CancelUnanswered,
@@ -89,7 +90,8 @@ def check_step(before, name, now, taken):
         assert after.next_action_at is not None
     if after.status in RESTING:
         assert after.is_final
-        assert after.next_action_at is None
+        is_looking = after.status is Status.CANCELLED and after.was_cancelled_there
+        assert after.next_action_at is None or (is_looking and after.next_action is Call.INQUIRY)
     if after.status in {Status.FAILED, Status.CANCELLED} and after.status is not before.status:
         assert after.sends_open == 0 or name in EXPLICIT
     if after.status is Status.SUCCEEDED and before.status is Status.PENDING:

@@ -125,6 +125,7 @@ def test_every_field_survives_a_save(tmp_path):
             closing_since=NOW + timedelta(microseconds=2),
             was_reopened=True,
             was_cancelled_there=True,
+            was_refunded_there=True,
             mismatches=6,
             was_reported_paid=True,
             cancelled_by="till",

@@ -63,7 +63,7 @@ class Closing(StrEnum):
 
 _MAY_AWAIT = {
     Call.PAY: (Status.PENDING, Status.CANCELLING),
-    Call.INQUIRY: (Status.PENDING, Status.CANCELLING, Status.UNRESOLVED),
+    Call.INQUIRY: (Status.PENDING, Status.CANCELLING, Status.UNRESOLVED, Status.CANCELLED),
     Call.CANCEL: (Status.CANCELLING,),
     Call.REFUND: (Status.CANCELLING,),
 }
@@ -127,9 +127,11 @@ class Payment:
         cancels: cancel calls counted.
         refunds: calls counted of the one refund in full that a closed cancel window may need.
         closing: which answer it lives on while CANCELLING.
-        closing_since: when asking or refunding began, aware UTC; bounds both.
+        closing_since: when asking or refunding began, aware UTC; bounds both. While CANCELLED: when
+            its one look begins, which is asked for while the cancel was confirmed early.
         was_reopened: a success was reported after it had been CANCELLED.
         was_cancelled_there: the network confirmed a cancel.
+        was_refunded_there: the network confirmed our refund in full.
         mismatches: successes reported with another amount, currency or somebody else's
             `payment_id`.
         cancelled_by: who asked for the cancel; None when the payment expired or had to be given
@@ -163,6 +165,7 @@ class Payment:
     closing_since: datetime | None = None
     was_reopened: bool = False
     was_cancelled_there: bool = False
+    was_refunded_there: bool = False
     mismatches: int = 0
     was_reported_paid: bool = False
     refused_code: str | None = None
@@ -178,8 +181,10 @@ class Payment:
     def __post_init__(self) -> None:
         assert (self.next_action is None) is (self.next_action_at is None)
         assert self.status not in WAITING or self.next_action_at is not None
-        assert self.status not in RESTING or self.next_action_at is None
-        assert self.status not in RESTING or (self.is_final and self.calling is None)
+        assert self.status not in RESTING or self.is_final
+        # Only a CANCELLED one may look once more.
+        has_ended = self.status in (Status.SUCCEEDED, Status.FAILED)
+        assert not has_ended or (self.next_action_at is None and self.calling is None)
         assert self.calling is None or self.status in _MAY_AWAIT[self.calling]
         assert 0 <= self.sends_never_left <= self.sends
 

@@ -184,9 +184,9 @@ def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) ->
             return Step(payment)
         case CancelAnswered(Outcome.SUCCESS, _) | RefundAnswered(Outcome.SUCCESS, _):
             if payment.status in (Status.CANCELLING, Status.UNRESOLVED):
-                is_cancel = isinstance(event, CancelAnswered)
-                known = payment.was_cancelled_there or is_cancel
-                return _finish(replace(payment, was_cancelled_there=known), Status.CANCELLED, now)
+                if isinstance(event, CancelAnswered):
+                    return _cancelled_there(payment, now, policy)
+                return _finish(replace(payment, was_refunded_there=True), Status.CANCELLED, now)
             if payment.status is Status.SUCCEEDED:
                 alert = Alert("the network gave back the money of a payment that succeeded here")
                 return Step(payment, (alert,))
@@ -265,6 +265,8 @@ def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: P
     heard = _heard(payment)
     if payment.status is Status.CANCELLING:
         return _closing_told(heard, report, now, policy)
+    if payment.status is Status.CANCELLED:
+        return _looked_again(heard, report, now, policy)
     match report.outcome:
         case Outcome.SUCCESS | Outcome.FAILURE:
             taken = _reported(heard, report, now, policy)
@@ -278,8 +280,30 @@ def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: P
             assert_never(report.outcome)
 
 
+def _looked_again(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    """The one look after a cancel that was confirmed early."""
+    if report.outcome is Outcome.UNKNOWN:
+        alive = replace(payment, was_reopened=True)
+        return _and(
+            _cancel_again(alive, now, policy),
+            Alert("alive at the network after its cancel was confirmed: cancelling once more"),
+        )
+    taken = _reported(payment, report, now, policy)
+    if taken.payment.status is not Status.CANCELLED:
+        return taken
+    return _and(_at_rest(taken.payment), *taken.effects)
+
+
+def _at_rest(payment: Payment) -> Step:
+    return Step(
+        replace(payment, calling=None, closing_since=None, next_action=None, next_action_at=None)
+    )
+
+
 def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy) -> Step:
     heard = _heard(payment)
+    if code == ORDER_NOT_EXIST and heard.status is Status.CANCELLED:
+        return _at_rest(heard)
     if code != ORDER_NOT_EXIST:
         alert = Alert(f"the network refused an inquiry with {code}")
         return _and(_ask_later(heard, now, policy), alert)
@@ -318,20 +342,22 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
             return Step(payment, _contradictions(payment, report))
         case Status.CANCELLING:
             # Only the cancel's answer ends it; the receipt is kept for a refund.
-            return Step(_with_success(payment, report))
+            noted = _with_success(payment, report)
+            if payment.calling is Call.INQUIRY and not report.is_cancelled:
+                # The network may have judged that question before the money moved: ask anew.
+                return _ask_later(noted, now, policy)
+            return Step(noted)
         case Status.FAILED | Status.CANCELLED:
-            if report.is_cancelled:
+            if report.is_cancelled or _was_given_back(payment, report):
                 return Step(payment)
             # The till was told that nothing is charged, so the customer's money must go back.
             told = payment.status.value
             reopened = replace(
                 _with_success(payment, report),
-                closing=Closing.BY_CANCEL,
-                closing_since=None,
                 was_reopened=payment.status is Status.CANCELLED,
             )
             return _and(
-                _cancel_now(reopened, now, policy),
+                _cancel_again(reopened, now, policy),
                 Alert(f"paid at the network after it ended {told} here: giving the money back"),
             )
         case Status.UNRESOLVED:
@@ -339,6 +365,8 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
                 return _finish(_noted(payment, report), Status.CANCELLED, now)
             if (wrong := _wrong_in(payment, report)) is not None:
                 return Step(payment, (Alert(f"a success was reported with {wrong}"),))
+            if payment.was_refunded_there:
+                return Step(payment, (Alert(_PAID_TWICE),))
             return _and(
                 _refund_now(_with_success(payment, report), now, policy),
                 TellTill(),
@@ -346,6 +374,17 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
             )
         case _:
             assert_never(payment.status)
+
+
+_PAID_TWICE = "it is paid once more after it was refunded in full"
+
+
+def _was_given_back(payment: Payment, report: Report) -> bool:
+    """Whether the reported success is the one that our refund has given back: it stays a success
+    there.
+    """
+    mine, theirs = payment.receipt.payment_id, report.receipt.payment_id
+    return payment.was_refunded_there and (theirs is None or theirs == mine)
 
 
 def _contradictions(payment: Payment, report: Report) -> tuple[Alert, ...]:
@@ -449,14 +488,14 @@ def _cancel_answered(
             confirmed = replace(payment, was_cancelled_there=True)
             return _ask_whether_paid(confirmed, now, policy)
         case Outcome.SUCCESS:
-            return _finish(replace(payment, was_cancelled_there=True), Status.CANCELLED, now)
+            return _cancelled_there(payment, now, policy)
         case Outcome.UNKNOWN:
             return _cancel_later(payment, now, policy)
         case Outcome.FAILURE if code == CANCEL_WINDOW_EXCEED:
             return _ask_whether_paid(payment, now, policy)
         case Outcome.FAILURE if code == ORDER_NOT_EXIST and not payment.was_reported_paid:
             # A pay may still be on its way, so "no such order" counts only when none can be.
-            counts_at = payment.order.placed_at + policy.unknown_cancel_limit
+            counts_at = _no_pay_on_its_way_at(payment, policy)
             if now >= counts_at:
                 return _finish(payment, Status.CANCELLED, now)
             at = min(now + policy.cancel_wait(payment.cancels), counts_at)
@@ -472,6 +511,11 @@ def _cancel_answered(
             assert_never(outcome)
 
 
+def _cancel_again(payment: Payment, now: datetime, policy: Policy) -> Step:
+    """It ended, and there is something to be given back all the same."""
+    return _cancel_now(replace(payment, closing=Closing.BY_CANCEL, closing_since=None), now, policy)
+
+
 def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
     closing = replace(
         payment,
@@ -485,6 +529,29 @@ def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
     if payment.status is Status.CANCELLING:
         return Step(closing, (SendCancel(),))
     return Step(closing, (SendCancel(), TellTill()))
+
+
+def _cancelled_there(payment: Payment, now: datetime, policy: Policy) -> Step:
+    """The network confirmed the cancel: the till is told.
+
+    It may have confirmed the cancel of an order that it does not know, and take a pay that is
+    still on its way. Whether that happened is asked once, when none can be any more.
+    """
+    done = _finish(replace(payment, was_cancelled_there=True), Status.CANCELLED, now)
+    look_at = _no_pay_on_its_way_at(payment, policy)
+    if now >= look_at:
+        return done
+    return Step(_looking_again(done.payment, look_at), done.effects)
+
+
+def _looking_again(payment: Payment, at: datetime) -> Payment:
+    return replace(
+        payment, inquiries=0, closing_since=at, next_action=Call.INQUIRY, next_action_at=at
+    )
+
+
+def _no_pay_on_its_way_at(payment: Payment, policy: Policy) -> datetime:
+    return payment.order.placed_at + policy.unknown_cancel_limit
 
 
 def _cancel_later(payment: Payment, now: datetime, policy: Policy) -> Step:
@@ -524,6 +591,8 @@ def _closing_told(payment: Payment, report: Report, now: datetime, policy: Polic
         case Outcome.SUCCESS if (wrong := _wrong_in(payment, report)) is not None:
             # What is to be given back is not clear: a person has to look.
             return _give_up(payment, f"a success was reported with {wrong}", now, policy)
+        case Outcome.SUCCESS if payment.was_refunded_there:
+            return _give_up(payment, _PAID_TWICE, now, policy)
         case Outcome.SUCCESS:
             return _refund_now(_with_success(payment, report), now, policy)
         case Outcome.FAILURE:
@@ -564,7 +633,7 @@ def _refund_answered(
 ) -> Step:
     match outcome:
         case Outcome.SUCCESS:
-            return _finish(payment, Status.CANCELLED, now)
+            return _finish(replace(payment, was_refunded_there=True), Status.CANCELLED, now)
         case Outcome.UNKNOWN:
             return _refund_later(payment, now, policy)
         case Outcome.FAILURE:
@@ -630,9 +699,9 @@ def _timer_due(payment: Payment, now: datetime, policy: Policy) -> Step:
             return _pending_due(payment, now, policy)
         case Status.CANCELLING:
             return _closing_due(payment, now, policy)
-        case Status.UNRESOLVED:
+        case Status.UNRESOLVED | Status.CANCELLED:
             return _ask_now(payment, now, policy)
-        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
+        case Status.SUCCEEDED | Status.FAILED:
             return Step(payment)
         case _:
             assert_never(payment.status)
@@ -719,19 +788,26 @@ def _ask_later(payment: Payment, now: datetime, policy: Policy) -> Step:
             wait = policy.inquiry_wait(payment.inquiries)
             at = payment.order.expires_at if wait is None else now + wait
             return _before_expiry(payment, Call.INQUIRY, at, now, policy)
-        case Status.UNRESOLVED:
+        case Status.UNRESOLVED | Status.CANCELLED:
             if now >= payment.order.placed_at + policy.unresolved_limit:
-                return Step(replace(payment, calling=None, next_action=None, next_action_at=None))
-            return Step(_planned(payment, Call.INQUIRY, now + policy.unresolved_inquiry))
+                return _at_rest(payment)
+            return Step(_planned(payment, Call.INQUIRY, now + _look_wait(payment, now, policy)))
         case Status.CANCELLING:
             at = now + policy.closing_wait(max(payment.inquiries, 1))
             if _closing_took_too_long(payment, at, policy):
                 return _give_up(payment, "nobody could say whether it is paid", now, policy)
             return Step(_planned(payment, Call.INQUIRY, at))
-        case Status.SUCCEEDED | Status.FAILED | Status.CANCELLED:
+        case Status.SUCCEEDED | Status.FAILED:
             return Step(payment)
         case _:
             assert_never(payment.status)
+
+
+def _look_wait(payment: Payment, now: datetime, policy: Policy) -> timedelta:
+    """How long until an ended or unresolved payment is asked about once more."""
+    if payment.closing_since is None or _closing_took_too_long(payment, now, policy):
+        return policy.unresolved_inquiry
+    return policy.closing_wait(max(payment.inquiries, 1))
 
 
 def _before_expiry(

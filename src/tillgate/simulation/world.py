@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tillgate.core.codes import mask
 from tillgate.core.model import Order, PaymentRequestId, Status
 from tillgate.core.money import Money
-from tillgate.core.pacing import ALIPAY_PLUS, Policy
+from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.core.payment import expiry
 from tillgate.merchants import Merchant, Store, Terminal
 from tillgate.simulation.checks import check_end, check_money
@@ -34,9 +34,7 @@ from tillgate.simulation.people import People
 from tillgate.simulation.stage import Case, Stage, Subject, Tally
 from tillgate.simulation.wire import CONNECTOR
 
-GROWING = Policy(inquiries=tuple(timedelta(seconds=n) for n in range(1, 11)))
-"""The growing schedule: 10 inquiries in 55 s, which with the last one makes 11."""
-_POLICIES: Table[Policy] = Table("policy", (GROWING, 0.75), (ALIPAY_PLUS, 0.25))
+_POLICIES: Table[Policy] = Table("policy", (ALIPAY_PLUS_GROWING, 0.75), (ALIPAY_PLUS, 0.25))
 _NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
 _MIDNIGHT = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
 """In UTC+8, the network's calendar."""

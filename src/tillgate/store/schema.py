@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData(
@@ -66,6 +67,7 @@ payment = Table(
     Column("closing_since", BigInteger),
     Column("was_reopened", Boolean, nullable=False),
     Column("was_cancelled_there", Boolean, nullable=False),
+    Column("was_refunded_there", Boolean, nullable=False, server_default=false()),
     Column("mismatches", Integer, nullable=False),
     Column("was_reported_paid", Boolean, nullable=False),
     Column("cancelled_by", Text),
