@@ -398,9 +398,9 @@ TABLE = {
         " refund U, refund refused, refund unanswered, resolved SUCCEEDED,"
         " resolved FAILED, resolved CANCELLED, timer",
         "CANCELLING R": "inquiry S",
-        "CANCELLED T": "inquiry S cancelled, inquiry F, inquiry not exist, refund S",
+        "CANCELLED T": "inquiry S cancelled, inquiry F, refund S",
         "CANCELLING": "pay S, pay S without amount, pay S other amount, pay S taken id,"
-        " inquiry U, inquiry unanswered, notified S, notified S without amount,"
+        " inquiry U, inquiry not exist, inquiry unanswered, notified S, notified S without amount,"
         " notified S other amount",
         "CANCELLING A": "inquiry refused",
     },

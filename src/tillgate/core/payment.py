@@ -307,8 +307,10 @@ def _inquiry_refused(payment: Payment, code: str, now: datetime, policy: Policy)
     if code != ORDER_NOT_EXIST:
         alert = Alert(f"the network refused an inquiry with {code}")
         return _and(_ask_later(heard, now, policy), alert)
-    if heard.status is Status.CANCELLING and heard.was_cancelled_there:
+    is_old = now >= _no_pay_on_its_way_at(payment, policy)
+    if heard.status is Status.CANCELLING and heard.was_cancelled_there and is_old:
         # The cancel was answered S before, and now the network knows nothing to pay: it is closed.
+        # Earlier it may only not know it yet.
         return _finish(heard, Status.CANCELLED, now)
     if heard.status is not Status.PENDING or heard.has_asked_last:
         return _ask_later(heard, now, policy)
