@@ -1,6 +1,7 @@
 """Random walks over a payment's life: what holds whatever comes, in whatever order."""
 
 import heapq
+from dataclasses import fields, replace
 from datetime import timedelta
 from itertools import count
 
@@ -18,6 +19,7 @@ from tests.core.payment_cases import (
     opened,
     paid,
     unknown,
+    walk,
 )
 from tillgate.core.model import (
     RESTING,
@@ -42,6 +44,7 @@ from tillgate.core.model import (
     SendRefund,
     Status,
     TimerDue,
+    changed,
 )
 from tillgate.core.payment import next_step, step
 from tillgate.core.results import NextStep, Outcome
@@ -404,3 +407,22 @@ def test_a_closed_window_ends_in_a_refund_or_with_a_person_within_half_an_hour(r
     expected = Status.UNRESOLVED if len(refunds) > 100 else Status.CANCELLED
     assert payment.status is expected
     assert now <= at(30 * 60)
+
+
+# The quick copy
+# -------------------------------------------------------------------------------------------------
+
+
+def test_a_changed_payment_is_what_dataclasses_would_make():
+    payment = walk((1, "pay U in process"), (4, "timer"))
+    for name in (field.name for field in fields(payment)):
+        other = getattr(opened(placed_at=at(5)), name)
+        try:
+            expected = replace(payment, **{name: other})
+        except AssertionError:
+            with pytest.raises(AssertionError):
+                changed(payment, **{name: other})
+            continue
+        assert changed(payment, **{name: other}) == expected
+    with pytest.raises(KeyError):
+        changed(payment, statsu=1)

@@ -55,7 +55,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tillgate {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for add in (_demo, _serve, _sandbox, _identify, _pay, _show, _code, _keys, _lifecycle):
+    for add in (
+        _demo,
+        _serve,
+        _sandbox,
+        _identify,
+        _pay,
+        _show,
+        _code,
+        _keys,
+        _lifecycle,
+        _simulate,
+    ):
         add(commands)
     return parser
 
@@ -301,6 +312,46 @@ def _lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
 
 
+def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.simulate import simulate
+
+        return simulate(arguments)
+
+    parser = _command(
+        commands,
+        "simulate",
+        "run payments on a virtual clock with faults everywhere and check what must hold (exit 1:"
+        " it did not)",
+        "tillgate simulate --payments 5000\n"
+        "tillgate simulate --depth core --payments 50000 --seed 7 --json\n"
+        "tillgate simulate --depth core --seed 7 --only 1234",
+        run,
+    )
+    parser.add_argument(
+        "--payments", type=_count, default=1000, metavar="N", help="orders (default: 1000)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=_whole,
+        metavar="S",
+        help="the same seed is the same run (default: a fresh one, which is printed)",
+    )
+    parser.add_argument(
+        "--depth",
+        choices=("core",),
+        default="core",
+        help="core: the rules against the network's",
+    )
+    parser.add_argument(
+        "--only", type=_whole, metavar="INDEX", help="one of them alone, with all that happens"
+    )
+    parser.add_argument(
+        "--tape", metavar="FILE", help="write all that happens, payment by payment, into a file"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 _TILL_HELP = "a till's settings, as the demo writes them (default: TILLGATE_TILL)"
 
 
@@ -322,6 +373,18 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", metavar="HOST:PORT", help="instead of the settings' address")
     # For a parent that must not leave children behind, however it ends.
     parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 10**9):
+        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000000 is needed")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise argparse.ArgumentTypeError("a whole number of at most 18 digits is needed")
+    return int(text)
 
 
 def _positive(text: str) -> int:

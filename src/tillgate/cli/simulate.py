@@ -5,24 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from time import perf_counter
 
+from tillgate.core.errors import ConfigError
+from tillgate.ids import new_secret
 from tillgate.simulation.checks import INVARIANTS
 from tillgate.simulation.run import Report, Violation, run, tape_of
+
+PROGRESS_INTERVAL_S = 1.0
 
 
 def simulate(arguments: argparse.Namespace) -> int:
     """Run it; 1 when an invariant did not hold.
 
-    Args:
-        arguments: `payments`, `seed` (None: a fresh one is drawn by the caller), `depth`, `only`
-            (an index or None) and `json`.
+    Raises:
+        ConfigError: the tape's file cannot be written.
     """
-    seed: int = arguments.seed
+    asked: int | None = arguments.seed
+    seed = int.from_bytes(new_secret(4)) if asked is None else asked
     only: int | None = arguments.only
-    if only is not None and not arguments.json:
-        print("\n".join(tape_of(seed, only)))
-    progress = _Progress(arguments.payments)
+    indices = range(arguments.payments) if only is None else (only,)
+    if arguments.tape:
+        _write_tapes(Path(arguments.tape), seed, indices)
+    elif only is not None and not arguments.json:
+        print("\n".join(tape_of(seed, only)), end="\n\n")
+    progress = _Progress(len(indices))
     report = run(seed, arguments.payments, only=only, progress=progress)
     progress.end()
     if arguments.json:
@@ -32,24 +40,36 @@ def simulate(arguments: argparse.Namespace) -> int:
     return 1 if report.violations else 0
 
 
+def _write_tapes(path: Path, seed: int, indices: range | tuple[int, ...]) -> None:
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            for index in indices:
+                file.writelines(f"{index:7} {line}\n" for line in tape_of(seed, index))
+    except OSError as error:
+        raise ConfigError([f"--tape: {path} cannot be written: {error.strerror}"]) from None
+
+
 class _Progress:
-    """One line on standard error, renewed in place where somebody watches."""
+    """One line on standard error each second, renewed in place where somebody watches."""
 
     def __init__(self, payments: int) -> None:
         self._payments = payments
-        self._began = perf_counter()
+        self._began = self._told_at = perf_counter()
         self._end = "\r" if sys.stderr.isatty() else "\n"
-        self._told_at = self._began
         self._has_told = False
 
     def __call__(self, done: int, violations: int) -> None:
         now = perf_counter()
-        if now - self._told_at < 1:
+        if now - self._told_at < PROGRESS_INTERVAL_S:
             return
         self._told_at, self._has_told = now, True
         rate = done / (now - self._began)
-        text = f"{done:,} of {self._payments:,} payments, {rate:,.0f}/s, {violations} violations"
-        print(text, end=self._end, file=sys.stderr, flush=True)
+        left_s = (self._payments - done) / rate
+        text = (
+            f"{done:,} of {self._payments:,} payments, {rate:,.0f}/s, {left_s:,.0f} s left,"
+            f" violations: {violations}"
+        )
+        print(f"{text:70}", end=self._end, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the line."""
@@ -59,12 +79,10 @@ class _Progress:
 
 def _text(report: Report) -> list[str]:
     whole = report.as_json()
-    days = report.virtual_seconds / 86_400
     lines = [
         f"seed {report.seed}, depth {report.depth}: {report.payments:,} payments"
-        f" ({report.opened:,} with second attempts) in {days:,.0f} days of virtual time",
-        f"{whole['payments_per_second']:,} payments/s, {whole['events_per_second']:,} events/s,"
-        f" {report.events:,} events",
+        f" ({report.opened:,} with second attempts) in"
+        f" {report.virtual_seconds / 86_400:,.1f} days of virtual time",
         "",
         "faults",
         *(f"  {count:>10,}  {name}" for name, count in report.faults.items()),
@@ -75,15 +93,21 @@ def _text(report: Report) -> list[str]:
     if report.edges_never_visited:
         lines += ["", f"never visited: {', '.join(report.edges_never_visited)}"]
     for violation in report.violations:
-        lines += ["", *_violation(violation)]
-    return [*lines, "", f"violations: {len(report.violations)}"]
+        lines += ["", *_violation(violation, report.depth)]
+    return [
+        *lines,
+        "",
+        f"events: {report.events:,}, {whole['events_per_second']:,} per second",
+        f"payments_per_second: {whole['payments_per_second']:,}",
+        f"violations: {len(report.violations)}",
+    ]
 
 
-def _violation(one: Violation) -> list[str]:
+def _violation(one: Violation, depth: str) -> list[str]:
     return [
         f"VIOLATED {one.invariant}: {INVARIANTS[one.invariant]}",
         f"  {one.detail}",
-        f"  see all of it: tillgate simulate --seed {one.seed} --only {one.index}",
+        f"  all of it: tillgate simulate --depth {depth} --seed {one.seed} --only {one.index}",
         f"  shrunk to the draws {one.draws}:",
         *(f"    {line}" for line in one.tape),
     ]

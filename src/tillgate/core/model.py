@@ -6,10 +6,12 @@ Values only. The rules that turn one into the next stand in `core/payment.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from operator import attrgetter
+from typing import Any, NewType
 
 from tillgate.core.money import Money
 from tillgate.core.results import Outcome
@@ -192,6 +194,29 @@ class Payment:
     def sends_open(self) -> int:
         """Pay calls that may have reached the network."""
         return self.sends - self.sends_never_left
+
+
+_FIELDS = tuple(field.name for field in fields(Payment))
+_values_of = attrgetter(*_FIELDS)
+_SETTER_OF: dict[str, Callable[[Payment, Any], None]] = {
+    name: getattr(Payment, name).__set__ for name in _FIELDS
+}
+_SETTERS = tuple(_SETTER_OF.values())
+
+
+def changed(payment: Payment, **changes: Any) -> Payment:
+    """`dataclasses.replace` for a payment in less than half its time: each step makes two or three.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    after = object.__new__(Payment)
+    for set_value, value in zip(_SETTERS, _values_of(payment), strict=True):
+        set_value(after, value)
+    for name, value in changes.items():
+        _SETTER_OF[name](after, value)
+    after.__post_init__()
+    return after
 
 
 # --- Facts, in the past tense

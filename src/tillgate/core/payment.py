@@ -18,7 +18,6 @@ or call anything.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -56,6 +55,7 @@ from tillgate.core.model import (
     Step,
     TellTill,
     TimerDue,
+    changed,
 )
 from tillgate.core.pacing import Policy
 from tillgate.core.results import (
@@ -106,8 +106,8 @@ def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
     if taken.payment == payment and not taken.effects:
         return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
-    changed = replace(taken.payment, version=payment.version + 1)
-    return Step(changed, taken.effects)
+    saved = changed(taken.payment, version=payment.version + 1)
+    return Step(saved, taken.effects)
 
 
 def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
@@ -186,7 +186,7 @@ def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) ->
             if payment.status in (Status.CANCELLING, Status.UNRESOLVED):
                 if isinstance(event, CancelAnswered):
                     return _cancelled_there(payment, now, policy)
-                return _finish(replace(payment, was_refunded_there=True), Status.CANCELLED, now)
+                return _finish(changed(payment, was_refunded_there=True), Status.CANCELLED, now)
             if payment.status is Status.SUCCEEDED:
                 alert = Alert("the network gave back the money of a payment that succeeded here")
                 return Step(payment, (alert,))
@@ -223,15 +223,15 @@ def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy)
     if report.code == REPEAT_REQ_INCONSISTENT:
         # Something of ours stands at the network under this id, with other content: never send it
         # again.
-        noted = replace(_noted(payment, report), may_resend=False)
+        noted = changed(_noted(payment, report), may_resend=False)
         return _and(_ask_soon(noted, now, policy), *alerts)
     if is_first_word and meaning.judges is not Judges.NOTHING:
         return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
     # An earlier send is unanswered: a resend may be refused for a code that the first one already
     # used, and a refused message says nothing about it. The inquiry decides.
-    aside = replace(payment, refused_code=report.code)
+    aside = changed(payment, refused_code=report.code)
     if meaning.judges is Judges.MESSAGE:
-        aside = replace(payment, may_resend=False)
+        aside = changed(payment, may_resend=False)
     return _and(_ask_soon(aside, now, policy), *alerts)
 
 
@@ -242,7 +242,7 @@ def _pay_unanswered(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 
 def _pay_never_left(payment: Payment, now: datetime, policy: Policy) -> Step:
-    counted = replace(_heard(payment), sends_never_left=payment.sends_never_left + 1)
+    counted = changed(_heard(payment), sends_never_left=payment.sends_never_left + 1)
     if payment.status is not Status.CANCELLING:
         return _pay_later(counted, now, policy)
     if counted.sends_open == 0:
@@ -254,7 +254,7 @@ def _pay_refused_unsigned(payment: Payment, code: str, now: datetime, policy: Po
     alert = Alert(f"the network answered {code} without a signature: check keys and client id")
     if payment.status is Status.CANCELLING:
         return _and(_cancel_now(payment, now, policy), alert)
-    heard = replace(_heard(payment), may_resend=False, result_code=code)
+    heard = changed(_heard(payment), may_resend=False, result_code=code)
     return _and(_ask_later(heard, now, policy), alert)
 
 
@@ -283,7 +283,7 @@ def _inquiry_answered(payment: Payment, report: Report, now: datetime, policy: P
 def _looked_again(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
     """The one look after a cancel that was confirmed early."""
     if report.outcome is Outcome.UNKNOWN:
-        alive = replace(payment, was_reopened=True)
+        alive = changed(payment, was_reopened=True)
         return _and(
             _cancel_again(alive, now, policy),
             Alert("alive at the network after its cancel was confirmed: cancelling once more"),
@@ -296,7 +296,7 @@ def _looked_again(payment: Payment, report: Report, now: datetime, policy: Polic
 
 def _at_rest(payment: Payment) -> Step:
     return Step(
-        replace(payment, calling=None, closing_since=None, next_action=None, next_action_at=None)
+        changed(payment, calling=None, closing_since=None, next_action=None, next_action_at=None)
     )
 
 
@@ -354,7 +354,7 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
                 return Step(payment)
             # The till was told that nothing is charged, so the customer's money must go back.
             told = payment.status.value
-            reopened = replace(
+            reopened = changed(
                 _with_success(payment, report),
                 was_reopened=payment.status is Status.CANCELLED,
             )
@@ -412,10 +412,10 @@ def _paid_while_pending(payment: Payment, report: Report, now: datetime, policy:
     wrong = _wrong_in(payment, report)
     if wrong is None and report.amount is None:
         # A success without an amount is never enough: the next answer has to name it.
-        return _ask_soon(replace(payment, was_reported_paid=True), now, policy)
+        return _ask_soon(changed(payment, was_reported_paid=True), now, policy)
     if wrong is None:
         return _finish(_with_success(_noted(payment, report), report), Status.SUCCEEDED, now)
-    seen = replace(
+    seen = changed(
         payment,
         mismatches=payment.mismatches + 1,
         was_reported_paid=True,
@@ -461,12 +461,12 @@ def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
 def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) -> Step:
     match payment.status:
         case Status.PENDING:
-            asked = replace(payment, cancelled_by=by)
+            asked = changed(payment, cancelled_by=by)
             if payment.sends_open == 0:
                 return _finish(asked, Status.CANCELLED, now)
             if payment.calling is Call.PAY:
                 # The cancel waits for the running pay call's answer or its time-out.
-                closing = replace(
+                closing = changed(
                     asked, status=Status.CANCELLING, next_action=Call.CANCEL, changed_at=now
                 )
                 return Step(closing, (TellTill(),))
@@ -474,7 +474,7 @@ def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) 
         case Status.SUCCEEDED:
             if now >= policy.cancel_until(payment.order.placed_at):
                 return Step(payment)
-            return _cancel_now(replace(payment, cancelled_by=by), now, policy)
+            return _cancel_now(changed(payment, cancelled_by=by), now, policy)
         case Status.CANCELLING | Status.CANCELLED | Status.FAILED | Status.UNRESOLVED:
             return Step(payment)
         case _:
@@ -487,7 +487,7 @@ def _cancel_answered(
     match outcome:
         case Outcome.SUCCESS if payment.was_reopened:
             # It was cancelled once and reported paid after that: one more look before believing it.
-            confirmed = replace(payment, was_cancelled_there=True)
+            confirmed = changed(payment, was_cancelled_there=True)
             return _ask_whether_paid(confirmed, now, policy)
         case Outcome.SUCCESS:
             return _cancelled_there(payment, now, policy)
@@ -515,11 +515,11 @@ def _cancel_answered(
 
 def _cancel_again(payment: Payment, now: datetime, policy: Policy) -> Step:
     """It ended, and there is something to be given back all the same."""
-    return _cancel_now(replace(payment, closing=Closing.BY_CANCEL, closing_since=None), now, policy)
+    return _cancel_now(changed(payment, closing=Closing.BY_CANCEL, closing_since=None), now, policy)
 
 
 def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
-    closing = replace(
+    closing = changed(
         payment,
         status=Status.CANCELLING,
         cancels=payment.cancels + 1,
@@ -539,7 +539,7 @@ def _cancelled_there(payment: Payment, now: datetime, policy: Policy) -> Step:
     It may have confirmed the cancel of an order that it does not know, and take a pay that is
     still on its way. Whether that happened is asked once, when none can be any more.
     """
-    done = _finish(replace(payment, was_cancelled_there=True), Status.CANCELLED, now)
+    done = _finish(changed(payment, was_cancelled_there=True), Status.CANCELLED, now)
     look_at = _no_pay_on_its_way_at(payment, policy)
     if now >= look_at:
         return done
@@ -547,7 +547,7 @@ def _cancelled_there(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 
 def _looking_again(payment: Payment, at: datetime) -> Payment:
-    return replace(
+    return changed(
         payment, inquiries=0, closing_since=at, next_action=Call.INQUIRY, next_action_at=at
     )
 
@@ -581,7 +581,7 @@ def _cancel_left_late(payment: Payment, policy: Policy) -> bool:
 
 def _ask_whether_paid(payment: Payment, now: datetime, policy: Policy) -> Step:
     return _ask_now(
-        replace(payment, closing=Closing.ASKING, closing_since=now, inquiries=0), now, policy
+        changed(payment, closing=Closing.ASKING, closing_since=now, inquiries=0), now, policy
     )
 
 
@@ -616,7 +616,7 @@ def refund_request_id(payment: Payment) -> str:
 
 def _refund_now(payment: Payment, now: datetime, policy: Policy) -> Step:
     is_first = payment.closing is not Closing.BY_REFUND
-    refunding = replace(
+    refunding = changed(
         payment,
         status=Status.CANCELLING,
         changed_at=now if payment.status is not Status.CANCELLING else payment.changed_at,
@@ -635,7 +635,7 @@ def _refund_answered(
 ) -> Step:
     match outcome:
         case Outcome.SUCCESS:
-            return _finish(replace(payment, was_refunded_there=True), Status.CANCELLED, now)
+            return _finish(changed(payment, was_refunded_there=True), Status.CANCELLED, now)
         case Outcome.UNKNOWN:
             return _refund_later(payment, now, policy)
         case Outcome.FAILURE:
@@ -657,7 +657,7 @@ def _closing_took_too_long(payment: Payment, at: datetime, policy: Policy) -> bo
 
 
 def _give_up(payment: Payment, why: str, now: datetime, policy: Policy) -> Step:
-    unresolved = replace(
+    unresolved = changed(
         payment,
         status=Status.UNRESOLVED,
         calling=None,
@@ -732,14 +732,14 @@ def _pending_due(payment: Payment, now: datetime, policy: Policy) -> Step:
     if now >= expires_at:
         if payment.has_asked_last:
             return _cancel_now(payment, now, policy)
-        return _ask_now(replace(payment, has_asked_last=True), now, policy)
+        return _ask_now(changed(payment, has_asked_last=True), now, policy)
     if payment.next_action is Call.PAY and payment.may_resend:
         return _pay_now(payment, now, policy)
     return _ask_now(payment, now, policy)
 
 
 def _pay_now(payment: Payment, now: datetime, policy: Policy) -> Step:
-    sent = replace(
+    sent = changed(
         payment,
         sends=payment.sends + 1,
         calling=Call.PAY,
@@ -760,7 +760,7 @@ def _pay_later(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 
 def _ask_now(payment: Payment, now: datetime, policy: Policy) -> Step:
-    asked = replace(
+    asked = changed(
         payment,
         inquiries=payment.inquiries + 1,
         calling=Call.INQUIRY,
@@ -830,7 +830,7 @@ def _before_expiry(
 
 
 def _planned(payment: Payment, action: Call, at: datetime) -> Payment:
-    return replace(payment, calling=None, next_action=action, next_action_at=at)
+    return changed(payment, calling=None, next_action=action, next_action_at=at)
 
 
 # --- Small parts
@@ -838,11 +838,11 @@ def _planned(payment: Payment, action: Call, at: datetime) -> Payment:
 
 def _heard(payment: Payment) -> Payment:
     """The awaited call has its outcome."""
-    return replace(payment, calling=None)
+    return changed(payment, calling=None)
 
 
 def _noted(payment: Payment, report: Report) -> Payment:
-    return replace(
+    return changed(
         _with_receipt(payment, report), result_code=report.code, result_message=report.message
     )
 
@@ -851,7 +851,7 @@ def _with_success(payment: Payment, report: Report) -> Payment:
     """Remember that the network called it paid: "no such order" proves nothing after that."""
     if report.outcome is not Outcome.SUCCESS or report.is_cancelled:
         return _with_receipt(payment, report)
-    return replace(_with_receipt(payment, report), was_reported_paid=True)
+    return changed(_with_receipt(payment, report), was_reported_paid=True)
 
 
 def _with_receipt(payment: Payment, report: Report) -> Payment:
@@ -869,11 +869,11 @@ def _with_receipt(payment: Payment, report: Report) -> Payment:
         psp_id=new.psp_id or old.psp_id,
         acquirer_id=new.acquirer_id or old.acquirer_id,
     )
-    return payment if merged == old else replace(payment, receipt=merged)
+    return payment if merged == old else changed(payment, receipt=merged)
 
 
 def _finish(payment: Payment, status: Status, now: datetime) -> Step:
-    done = replace(
+    done = changed(
         payment,
         status=status,
         is_final=True,

@@ -135,10 +135,10 @@ class People:
             self._first_told(case, after)
         match after.status:
             case Status.UNRESOLVED:
-                if stage.dice.chance("operator.unresolved", 0.6):
+                if stage.dice.chance("operator.unresolved", 0.85):
                     stage.after(stage.dice.pick(_VISITS), self._resolve, case)
             case Status.CANCELLING:
-                if stage.dice.chance("operator.closing", 0.3):
+                if stage.dice.chance("operator.closing", 0.5):
                     stage.after(91 * S, self._resolve, case)
             case Status.FAILED | Status.CANCELLED:
                 self._other.plan_flip(case)

@@ -116,7 +116,7 @@ class World:
     def _plan_second_storm(self, dice: Dice) -> None:
         stage = self._stage
         closes = stage.micros(stage.policy.cancel_until(stage.base))
-        if closes < HOUR and dice.chance("away.past_the_close", 0.07):
+        if closes < HOUR and dice.chance("away.past_the_close", 0.25):
             # So a payment meets the end of its window before anybody could say what it is.
             starts = dice.up_to("away.starts", 70_000) * MS
             kind = dice.pick(AWAY_PAST_THE_CLOSE)
