@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from tillgate.alipayplus.signing import BadKey, KeyRing, SigningKey
 from tillgate.core.errors import ConfigError
+from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.merchants import Directory, read_directory
 from tillgate.server import Address
 
@@ -52,7 +53,10 @@ SETTINGS = (
     ),
     Setting("gateway", "store", "sqlite:tillgate.sqlite3", "`sqlite:PATH`"),
     Setting(
-        "gateway", "merchants_file", "merchants.toml", "merchants, stores, terminals, hashed keys"
+        "gateway",
+        "merchants_file",
+        "merchants.toml",
+        "merchants, stores, terminals, operators, hashed keys",
     ),
     Setting("gateway", "seal_key_file", None, "32 bytes in base64; seals stored pay requests"),
     Setting("gateway", "log_level", "INFO", "DEBUG, INFO, WARNING or ERROR"),
@@ -62,6 +66,12 @@ SETTINGS = (
     Setting("alipay_plus", "private_key_version", "1", "the keyVersion written in our signatures"),
     Setting(
         "alipay_plus", "public_key_files", None, "Alipay+'s keys: `VERSION=PATH`, comma-separated"
+    ),
+    Setting(
+        "alipay_plus",
+        "inquiries",
+        "fixed",
+        "`fixed`: every 3 s; `growing`: after 1, 2, ... 10 s, for many payments pending at once",
     ),
     Setting("sandbox", "listen", "127.0.0.1:9090", "host:port of the sandbox"),
     Setting("sandbox", "private_key_file", None, "the sandbox network's RSA key"),
@@ -86,6 +96,7 @@ class AlipayPlusSettings:
     client_id: str
     signing_key: SigningKey
     network_keys: KeyRing
+    policy: Policy = ALIPAY_PLUS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +143,7 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
             client_id=source.text("alipay_plus", "client_id"),
             signing_key=_signing_key(source, "alipay_plus"),
             network_keys=_network_keys(source),
+            policy=_policy(source),
         ),
     )
     if source.one_of("gateway", "env", ("test", "live")) == "live":
@@ -368,6 +380,11 @@ def _signing_key(source: _Source, section: str) -> SigningKey:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _policy(source: _Source) -> Policy:
+    schedules = {"fixed": ALIPAY_PLUS, "growing": ALIPAY_PLUS_GROWING}
+    return schedules.get(source.one_of("alipay_plus", "inquiries", tuple(schedules)), ALIPAY_PLUS)
 
 
 def _network_keys(source: _Source) -> KeyRing:

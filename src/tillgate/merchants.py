@@ -1,4 +1,5 @@
-"""Who may sell where, and with which key: merchants, their stores, terminals and API keys.
+"""Who may sell where, and with which key: merchants, their stores, terminals and API keys; and the
+acquirer's operators with theirs.
 
 Read from a TOML file for now; a later release keeps them in the store behind the same `Directory`.
 Keys are held as SHA-256 hashes: they are 256 random bits, so a slow password hash would add
@@ -52,11 +53,18 @@ class Merchant:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """A person at the acquirer who may say what became of a payment."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Directory:
-    """All merchants, by id and by the hash of each of their keys, whose names are `key_ids`."""
+    """All merchants by id, and who holds each key, by its hash. `key_ids` names all keys."""
 
     merchants: dict[str, Merchant]
-    _by_key_hash: dict[str, tuple[Merchant, str]] = field(repr=False)
+    _by_key_hash: dict[str, tuple[Merchant | Operator, str]] = field(repr=False)
     key_ids: tuple[str, ...]
 
     def by_key(self, key: str) -> Merchant | None:
@@ -65,9 +73,18 @@ class Directory:
         Only the key's hash is compared, and an attacker cannot steer a hash byte by byte, so the
         look-up gives no timing to learn from.
         """
-        merchant, prefix = self._by_key_hash.get(hash_key(key), (None, ""))
+        holder = self._holder(key)
+        return holder if isinstance(holder, Merchant) else None
+
+    def operator_by_key(self, key: str) -> str | None:
+        """The id of the operator whose key this is, or None. A merchant's key opens nothing."""
+        holder = self._holder(key)
+        return holder.id if isinstance(holder, Operator) else None
+
+    def _holder(self, key: str) -> Merchant | Operator | None:
+        holder, prefix = self._by_key_hash.get(hash_key(key), (None, ""))
         # The id says what the key is for; a test key under a live id opens nothing.
-        return merchant if key.startswith(prefix) else None
+        return holder if key.startswith(prefix) else None
 
 
 def hash_key(key: str) -> str:
@@ -83,32 +100,54 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
     """
     problems: list[str] = []
     merchants: dict[str, Merchant] = {}
-    by_key_hash: dict[str, tuple[Merchant, str]] = {}
-    key_ids: list[str] = []
-    for unknown in sorted(set(document) - {"merchant"}):
-        problems.append(f"{source}: {unknown}: unknown; merchants stand under [[merchant]]")
+    keys = _Keys(problems)
+    for unknown in sorted(set(document) - {"merchant", "operator"}):
+        problems.append(
+            f"{source}: {unknown}: unknown; only [[merchant]] and [[operator]] stand here"
+        )
     for index, table in enumerate(_tables(document, "merchant", source, problems)):
         fields = _Fields(table, f"{source}: merchant[{index}]", problems)
         merchant = _merchant(fields)
         if merchant.id in merchants:
             problems.append(f"{fields.place}.id: {merchant.id!r} is used twice")
         merchants[merchant.id] = merchant
-        for key in fields.tables("key"):
-            key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
-            key_ids.append(key_id)
-            hashed = key.text("hash", 71)
-            if hashed and not _HASH.match(hashed):
-                problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
-            if hashed in by_key_hash:
-                problems.append(f"{key.place}.hash: the same key stands twice")
-            by_key_hash[hashed] = (merchant, key_id[: len(KEY_PREFIXES[0])])
-            key.finish()
+        keys.read(fields, merchant)
+        fields.finish()
+    operators: set[str] = set()
+    for index, table in enumerate(_tables(document, "operator", source, problems)):
+        fields = _Fields(table, f"{source}: operator[{index}]", problems)
+        operator = Operator(fields.text("id", 64))
+        if operator.id in operators:
+            problems.append(f"{fields.place}.id: {operator.id!r} is used twice")
+        operators.add(operator.id)
+        keys.read(fields, operator)
         fields.finish()
     if not merchants and not problems:
         problems.append(f"{source}: no [[merchant]]")
     if problems:
         raise ConfigError(problems)
-    return Directory(merchants, by_key_hash, tuple(key_ids))
+    return Directory(merchants, keys.by_hash, tuple(keys.ids))
+
+
+class _Keys:
+    """Reads the `key` tables of merchants and operators; no key may stand twice."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.by_hash: dict[str, tuple[Merchant | Operator, str]] = {}
+        self.ids: list[str] = []
+        self._problems = problems
+
+    def read(self, fields: _Fields, holder: Merchant | Operator) -> None:
+        for key in fields.tables("key"):
+            key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
+            self.ids.append(key_id)
+            hashed = key.text("hash", 71)
+            if hashed and not _HASH.match(hashed):
+                self._problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
+            if hashed in self.by_hash:
+                self._problems.append(f"{key.place}.hash: the same key stands twice")
+            self.by_hash[hashed] = (holder, key_id[: len(KEY_PREFIXES[0])])
+            key.finish()
 
 
 def _merchant(fields: _Fields) -> Merchant:

@@ -18,6 +18,7 @@ from tillgate.connectors.alipay_plus import AlipayPlus
 from tillgate.core.routing import GUIDE, Integrations
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
+from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
 from tillgate.gateway.sealing import Sealer
 from tillgate.ids import new_id, new_secret
@@ -25,6 +26,7 @@ from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.merchant_api import MerchantApi
+from tillgate.web.operator_api import OperatorApi
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     sealer = Sealer(settings.seal_key, new_secret)
     client = AlipayPlusClient(network.base_url, credentials, clock)
     connectors: dict[str, Connector] = {
-        AlipayPlus.name: AlipayPlus(client, _notify_url(settings, listen_url))
+        AlipayPlus.name: AlipayPlus(client, _notify_url(settings, listen_url), network.policy)
     }
     store = open_sqlite(settings.store_path)
     follower = Follower(store, connectors, sealer, clock)
@@ -67,6 +69,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         clock=clock,
         draw_id=lambda now: new_id("pay", now),
     )
+    interventions = Interventions(follower, connectors, clock)
     notifications = Notifications(store, follower, credentials, clock)
 
     @asynccontextmanager
@@ -83,7 +86,8 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             await store.close()
 
     routes = [
-        *MerchantApi(settings.directory, acceptance, follower, store).routes(),
+        *MerchantApi(settings.directory, acceptance, interventions, follower, store).routes(),
+        *OperatorApi(settings.directory, interventions, follower).routes(),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     return Gateway(create_app(routes, lifespan, follower.networks), follower.release_waiters)

@@ -62,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         _identify,
         _pay,
         _show,
+        _cancel,
+        _resolve,
         _code,
         _keys,
         _lifecycle,
@@ -245,6 +247,69 @@ def _show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
     parser.add_argument("--events", action="store_true", help="with its timeline")
     _add_till_options(parser)
+
+
+def _cancel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.till import cancel
+
+        return cancel(arguments)
+
+    parser = _command(
+        commands,
+        "cancel",
+        "void a payment in full (exit 1: it cannot be cancelled, 3: nobody knows yet)",
+        "tillgate cancel pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S",
+        run,
+    )
+    parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
+    parser.add_argument(
+        "--wait",
+        type=_positive,
+        default=75,
+        metavar="SECONDS",
+        help="how long to wait for the end (default: 75)",
+    )
+    _add_till_options(parser)
+
+
+def _resolve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.operator import resolve
+
+        return resolve(arguments)
+
+    parser = _command(
+        commands,
+        "resolve",
+        "say what became of a payment that nobody could decide, as an operator (exit 1: refused)",
+        "tillgate resolve pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --as SUCCEEDED"
+        ' --why "paid in the clearing file of 2026-02-01, line 812"\n'
+        "tillgate resolve pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --as CANCELLED"
+        ' --why "network support, ticket 4711: never debited"',
+        run,
+    )
+    parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
+    parser.add_argument(
+        "--as",
+        dest="status",
+        required=True,
+        choices=("SUCCEEDED", "FAILED", "CANCELLED"),
+        help="what is true of the money",
+    )
+    parser.add_argument(
+        "--why", required=True, metavar="TEXT", help="the evidence; kept in the payment's history"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--gateway", metavar="URL", help="default: TILLGATE_GATEWAY_URL")
+    parser.add_argument(
+        "--operator-key-file", metavar="FILE", help="default: the key in TILLGATE_OPERATOR_KEY"
+    )
+    parser.add_argument(
+        "--operator",
+        metavar="FILE",
+        help="an operator's settings, as the demo writes them (default: TILLGATE_OPERATOR)",
+    )
 
 
 def _code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tillgate.cli.keys import Addresses, till_file, write_folder, write_private
+from tillgate.cli.keys import Addresses, operator_file, till_file, write_folder, write_private
 from tillgate.cli.till import NoAnswer, call, print_payment
 from tillgate.clock import SystemClock
 from tillgate.core.errors import ConfigError
@@ -176,21 +176,23 @@ def _both_sides(folder: Path, out: IO[str]) -> Iterator[_Sides]:
         sandbox = children.enter_context(_child("sandbox", settings, {}))
         reached = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}
         gateway = children.enter_context(_child("serve", settings, reached))
-        till = folder / "till.toml"
-        api_key = _api_key(till)
+        till, operator = folder / "till.toml", folder / "operator.toml"
+        api_key = _key(till, "api_key")
         write_private(till, till_file(gateway, sandbox, api_key))
+        if operator.exists():
+            write_private(operator, operator_file(gateway, _key(operator, "operator_key")))
         print(f"sandbox  {sandbox}   (plays Alipay+ and the wallets)", file=out)
         print(f"gateway  {gateway}   (keys and database in {folder})", file=out, flush=True)
         yield _Sides(gateway, sandbox, api_key)
 
 
-def _api_key(till: Path) -> str:
+def _key(file: Path, name: str) -> str:
     try:
-        key = tomllib.loads(till.read_text("utf-8")).get("api_key")
+        key = tomllib.loads(file.read_text("utf-8")).get(name)
     except (OSError, ValueError) as error:
-        raise ConfigError([f"{till} cannot be read: {error}"]) from None
+        raise ConfigError([f"{file} cannot be read: {error}"]) from None
     if not isinstance(key, str):
-        raise ConfigError([f"{till}: api_key: missing"])
+        raise ConfigError([f"{file}: {name}: missing"])
     return key
 
 

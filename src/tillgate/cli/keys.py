@@ -63,6 +63,20 @@ id = "122222"
 [[merchant.key]]
 id = "{key_id}"
 hash = "{key_hash}"
+
+# Who may end a payment that nobody could decide; the key itself stands in operator.toml only.
+[[operator]]
+id = "operator"
+
+[[operator.key]]
+id = "{operator_key_id}"
+hash = "{operator_key_hash}"
+"""
+
+_OPERATOR = """\
+# What an operator needs: the gateway's address and a key. For `tillgate resolve`.
+gateway = "{gateway}"
+operator_key = "{operator_key}"
 """
 
 _TILL = """\
@@ -116,7 +130,7 @@ def write_folder(folder: Path, addresses: Addresses) -> None:
         ConfigError: the folder cannot be written, or one of the files is there already.
     """
     acquirer, network = new_private_key(), new_private_key()
-    api_key = f"tg_test_{new_token()}"
+    api_key, operator_key = f"tg_test_{new_token()}", f"tg_test_{new_token()}"
     fields = {"gateway": addresses.gateway, "sandbox": addresses.sandbox}
     files = {
         "acquirer-private.pem": acquirer,
@@ -128,8 +142,12 @@ def write_folder(folder: Path, addresses: Addresses) -> None:
             **fields, network=addresses.sandbox_url, client_id=CLIENT_ID
         ).encode(),
         "merchants.toml": _MERCHANTS.format(
-            key_id=api_key[:12], key_hash=hash_key(api_key)
+            key_id=api_key[:12],
+            key_hash=hash_key(api_key),
+            operator_key_id=operator_key[:12],
+            operator_key_hash=hash_key(operator_key),
         ).encode(),
+        "operator.toml": operator_file(addresses.gateway_url, operator_key),
         "till.toml": till_file(addresses.gateway_url, addresses.sandbox_url, api_key),
     }
     try:
@@ -148,6 +166,11 @@ def write_folder(folder: Path, addresses: Addresses) -> None:
 def till_file(gateway_url: str, sandbox_url: str, api_key: str) -> bytes:
     """The settings of a till."""
     return _TILL.format(gateway=gateway_url, network=sandbox_url, api_key=api_key).encode()
+
+
+def operator_file(gateway_url: str, operator_key: str) -> bytes:
+    """The settings of an operator."""
+    return _OPERATOR.format(gateway=gateway_url, operator_key=operator_key).encode()
 
 
 def write_private(path: Path, content: bytes) -> None:

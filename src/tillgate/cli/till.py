@@ -94,7 +94,7 @@ def pay(arguments: argparse.Namespace) -> int:
         print(f"tillgate: no answer from the gateway. {resume}", file=sys.stderr)
         return 3
     if answer.status >= 400:
-        return _print_problem(answer, arguments.json)
+        return print_problem(answer, arguments.json)
     return print_payment(answer.body, as_json=arguments.json)
 
 
@@ -109,7 +109,7 @@ def show(arguments: argparse.Namespace) -> int:
         print(f"tillgate: {error}", file=sys.stderr)
         return 3
     if answer.status >= 400:
-        return _print_problem(answer, arguments.json)
+        return print_problem(answer, arguments.json)
     rows = events.body["events"] if events else []
     if arguments.json:
         return print_payment(answer.body | ({"events": rows} if events else {}), as_json=True)
@@ -118,6 +118,24 @@ def show(arguments: argparse.Namespace) -> int:
         detail = " ".join(f"{name}={value}" for name, value in row["detail"].items())
         print(f"  {row['at'][11:23]}  {row['kind']:20} {row['status']:10} {detail}")
     return status
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel a payment, wait for the end, print it; 0 when it is cancelled."""
+    till = _Till(arguments)
+    path = f"/v1/payments/{quote(arguments.payment_id, safe='')}/cancel"
+    try:
+        headers = {"Prefer": f"wait={arguments.wait}"}
+        answer = till.call("POST", path, None, headers, arguments.wait + 15)
+    except NoAnswer as error:
+        print(f"tillgate: {error}. Ask again; the same again is harmless.", file=sys.stderr)
+        return 3
+    if answer.status >= 400:
+        return print_problem(answer, arguments.json)
+    print_payment(answer.body, as_json=arguments.json)
+    if answer.status == 202:
+        return 3
+    return 0 if answer.body["status"] == "CANCELLED" else 1
 
 
 def code(arguments: argparse.Namespace) -> int:
@@ -134,7 +152,7 @@ def code(arguments: argparse.Namespace) -> int:
         print(f"tillgate: {error}", file=sys.stderr)
         return 1
     if answer.status >= 400:
-        return _print_problem(answer, arguments.json)
+        return print_problem(answer, arguments.json)
     print(json.dumps(answer.body) if arguments.json else answer.body["code"])
     return 0
 
@@ -147,7 +165,7 @@ class _Till:
             arguments, "gateway", "TILLGATE_GATEWAY_URL"
         )
         if arguments.api_key_file:
-            self._key = _read(Path(arguments.api_key_file)).strip()
+            self._key = read_text(Path(arguments.api_key_file)).strip()
         else:
             self._key = _till_settings(arguments, "api_key", "TILLGATE_API_KEY")
 
@@ -253,7 +271,8 @@ def print_payment(payment: dict[str, Any], *, as_json: bool, out: IO[str] | None
     return status
 
 
-def _print_problem(answer: Answer, as_json: bool) -> int:
+def print_problem(answer: Answer, as_json: bool) -> int:
+    """Print a refusal; gives the exit status."""
     if as_json:
         print(json.dumps(answer.body))
     else:
@@ -265,15 +284,28 @@ def _print_problem(answer: Answer, as_json: bool) -> int:
 
 
 def _till_settings(arguments: argparse.Namespace, name: str, variable: str) -> str:
-    if not arguments.till and (value := os.environ.get(variable)):
+    return setting_of(arguments.till, "TILLGATE_TILL", name, variable)
+
+
+def setting_of(named: str | None, file_variable: str, name: str, variable: str) -> str:
+    """A value from the named file, else from its own variable, else from the file that
+    `file_variable` names.
+
+    Raises:
+        ConfigError: it is nowhere, or the file cannot be read.
+    """
+    if not named and (value := os.environ.get(variable)):
         return value
-    file = arguments.till or os.environ.get("TILLGATE_TILL")
+    file = named or os.environ.get(file_variable)
     if not file:
         raise ConfigError(
-            [f"set {variable}, or TILLGATE_TILL to a till's settings (`tillgate demo` names one)"]
+            [
+                f"set {variable}, or {file_variable} to a settings file"
+                " (`tillgate demo` and `tillgate keys new` write one)"
+            ]
         )
     try:
-        value = tomllib.loads(_read(Path(file))).get(name)
+        value = tomllib.loads(read_text(Path(file))).get(name)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{file}: not TOML: {error}"]) from None
     if not isinstance(value, str):
@@ -281,7 +313,12 @@ def _till_settings(arguments: argparse.Namespace, name: str, variable: str) -> s
     return value
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A settings file's text.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

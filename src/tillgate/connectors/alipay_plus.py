@@ -9,7 +9,6 @@ from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import Answered, BadlySigned, NeverSent
 from tillgate.alipayplus.messages import BadMessage, InquiryResponse, Notification, PayResponse
 from tillgate.connectors import CancelEvent, InquiryEvent, PayEvent, RefundEvent
-from tillgate.core import pacing
 from tillgate.core.codes import mask_in
 from tillgate.core.model import (
     CancelAnswered,
@@ -30,6 +29,7 @@ from tillgate.core.model import (
     RefundUnanswered,
     Report,
 )
+from tillgate.core.pacing import ALIPAY_PLUS, Policy
 from tillgate.core.payment import refund_request_id
 from tillgate.core.results import UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
@@ -42,9 +42,14 @@ class AlipayPlus:
     """Speaks to Alipay+ through a client. See `Connector`."""
 
     name = "alipay_plus"
-    policy = pacing.ALIPAY_PLUS
 
-    def __init__(self, call: client.AlipayPlusClient, notify_url: str | None) -> None:
+    def __init__(
+        self,
+        call: client.AlipayPlusClient,
+        notify_url: str | None,
+        policy: Policy = ALIPAY_PLUS,
+    ) -> None:
+        self.policy = policy
         self._client = call
         self._notify_url = notify_url
 

@@ -10,6 +10,8 @@ GatewayError(code)
 │   ├── KeyReused               the idempotency key belongs to another request
 │   ├── OrderTaken              the order already has a live or paid payment
 │   ├── NetworkDown             new sales are refused before they exist
+│   ├── CannotCancel            it is over, or its cancel window is
+│   ├── CannotResolve           an operator has nothing to say, or not that
 │   └── PaymentNotFound
 ├── StoreError                  the store could not do it; the caller may try again
 │   ├── StaleVersion            somebody stepped first: reload
@@ -91,6 +93,18 @@ class NetworkDown(RequestError):
     """
 
     code = "network_down"
+
+
+class CannotCancel(RequestError):
+    """The payment cannot be cancelled (any more). The message says why and what to do instead."""
+
+    code = "cannot_cancel"
+
+
+class CannotResolve(RequestError):
+    """The payment cannot be resolved so. The message says why."""
+
+    code = "cannot_resolve"
 
 
 class PaymentNotFound(RequestError):

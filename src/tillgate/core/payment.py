@@ -472,13 +472,24 @@ def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) 
                 return Step(closing, (TellTill(),))
             return _cancel_now(asked, now, policy)
         case Status.SUCCEEDED:
-            if now >= policy.cancel_until(payment.order.placed_at):
+            if may_cancel(payment, now, policy) is not None:
                 return Step(payment)
             return _cancel_now(changed(payment, cancelled_by=by), now, policy)
         case Status.CANCELLING | Status.CANCELLED | Status.FAILED | Status.UNRESOLVED:
             return Step(payment)
         case _:
             assert_never(payment.status)
+
+
+def may_cancel(payment: Payment, now: datetime, policy: Policy) -> str | None:
+    """Why a till may not cancel this payment, in words; None when it may or has no need to."""
+    if payment.status is Status.UNRESOLVED:
+        return "Nobody could say whether it is paid; the acquirer's operator decides."
+    window_closed_at = policy.cancel_until(payment.order.placed_at)
+    if payment.status is Status.SUCCEEDED and now >= window_closed_at:
+        at = window_closed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"It is paid and its cancel window closed at {at}: refund it instead."
+    return None
 
 
 def _cancel_answered(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, assert_never
@@ -187,25 +187,31 @@ class Follower:
         driven = self._driven.get(payment_request_id)
         return driven.payment if driven else await self._store.load(payment_request_id)
 
-    async def wait(self, payment: Payment, seconds: float) -> Payment:
-        """The payment once it is final, or as it is after so many seconds or at a stop of this
-        process.
+    async def wait(
+        self,
+        payment: Payment,
+        seconds: float,
+        is_done: Callable[[Payment], bool] = lambda payment: payment.is_final,
+    ) -> Payment:
+        """The payment once it is final (or as `is_done` says), or as it is after so many seconds
+        or at a stop of this process.
         """
         driven = self._driven.get(payment.payment_request_id)
         if driven is None:
             return await self._store.load(payment.payment_request_id) or payment
-        if driven.payment.is_final or self._stopping.is_set():
-            return driven.payment
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not is_done(driven.payment) and not self._stopping.is_set():
+                    await self._next_word(driven)
+        return driven.payment
+
+    async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         driven.waiters.add(waiter)
         try:
-            async with asyncio.timeout(seconds):
-                await waiter
-        except TimeoutError:
-            pass
+            await waiter
         finally:
             driven.waiters.discard(waiter)
-        return driven.payment
 
     def release_waiters(self) -> None:
         """Answer every waiting till now with what is known: a stop has begun. Safe to call
@@ -263,8 +269,7 @@ class Follower:
             driven.timer.cancel()
             driven.timer = None
         payment = driven.payment
-        if payment.is_final:
-            _wake(driven)
+        _wake(driven)
         if payment.next_action_at is not None:
             self._driven[payment.payment_request_id] = driven
         if payment.next_action_at is not None and not self._stopping.is_set():
@@ -312,7 +317,7 @@ class Follower:
                 case SendRefund():
                     self._spawn(self._call(driven, self._connector(driven).refund(driven.payment)))
                 case TellTill():
-                    pass  # `_drive` wakes whoever waits as soon as the payment is final
+                    pass  # `_drive` wakes whoever waits; each looks for itself whether it is done
                 case Alert(reason):
                     log.warning("%s: alert: %s", driven.payment.payment_request_id, reason)
                 case _:

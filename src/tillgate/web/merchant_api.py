@@ -14,11 +14,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.core.errors import InvalidAmount, PaymentNotFound
-from tillgate.core.model import Payment, PaymentRequestId
+from tillgate.core.model import WAITING, Payment, PaymentRequestId
 from tillgate.core.money import Money
 from tillgate.core.payment import next_step
 from tillgate.gateway.accept import Acceptance, Asked
 from tillgate.gateway.follow import Follower
+from tillgate.gateway.intervene import Interventions
 from tillgate.merchants import Directory, Merchant
 from tillgate.store import Store
 from tillgate.web.bodies import parse, read_body
@@ -60,6 +61,10 @@ class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expires_in_s: Annotated[int, msgspec.Meta(ge=1, le=60)] | None = None
 
 
+class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /v1/payments/{id}/cancel`: the whole of it, so there is nothing to say."""
+
+
 class ResultResource(msgspec.Struct, frozen=True):
     """The network's last word, for people and for support."""
 
@@ -98,10 +103,16 @@ class MerchantApi:
     """The routes, with what they need."""
 
     def __init__(
-        self, directory: Directory, acceptance: Acceptance, follower: Follower, store: Store
+        self,
+        directory: Directory,
+        acceptance: Acceptance,
+        interventions: Interventions,
+        follower: Follower,
+        store: Store,
     ) -> None:
         self._directory = directory
         self._acceptance = acceptance
+        self._interventions = interventions
         self._follower = follower
         self._store = store
 
@@ -110,6 +121,7 @@ class MerchantApi:
         return [
             Route("/v1/payments", self.create, methods=["POST"]),
             Route("/v1/payments/{id}", self.read, methods=["GET"]),
+            Route("/v1/payments/{id}/cancel", self.cancel, methods=["POST"]),
             Route("/v1/payments/{id}/events", self.events, methods=["GET"]),
         ]
 
@@ -123,14 +135,29 @@ class MerchantApi:
         if wait_s and not payment.is_final:
             payment = await self._follower.wait(payment, wait_s)
         status = 202 if not payment.is_final else 201 if accepted.is_new else 200
-        return _answer(payment, status, wait_s)
+        return payment_answer(payment, status, wait_s)
 
     async def read(self, request: Request) -> Response:
         """The payment as it is now, or once it is final with `Prefer: wait`."""
         payment, wait_s = await self._payment(request), _wait_s(request)
         if wait_s and not payment.is_final:
             payment = await self._follower.wait(payment, wait_s)
-        return _answer(payment, 200, wait_s)
+        return payment_answer(payment, 200, wait_s)
+
+    async def cancel(self, request: Request) -> Response:
+        """Void a payment in full, at any moment; the same again is harmless.
+
+        200 once it is CANCELLED (or FAILED, with nothing to give back), 202 while the network is
+        still asked, 409 when it cannot be cancelled. A body is not needed; `{}` is taken.
+        """
+        body = await read_body(request)
+        if body:
+            parse(body, CancelBody)
+        payment, wait_s = await self._payment(request), _wait_s(request)
+        payment = await self._interventions.cancel(payment, "till")
+        if wait_s and not _is_over(payment):
+            payment = await self._follower.wait(payment, wait_s, _is_over)
+        return payment_answer(payment, 200 if _is_over(payment) else 202, wait_s)
 
     async def events(self, request: Request) -> Response:
         """The payment's timeline, oldest first."""
@@ -165,6 +192,10 @@ class MerchantApi:
         if payment is None or payment.order.merchant_id != merchant.id:
             raise PaymentNotFound("There is no such payment.")
         return payment
+
+
+def _is_over(payment: Payment) -> bool:
+    return payment.status not in WAITING
 
 
 def _idempotency_key(request: Request) -> str:
@@ -236,7 +267,8 @@ def resource(payment: Payment) -> PaymentResource:
     )
 
 
-def _answer(payment: Payment, status: int, wait_s: int) -> Response:
+def payment_answer(payment: Payment, status: int, wait_s: int = 0) -> Response:
+    """The payment as an answer; `wait_s` is the preference that was applied."""
     headers = {
         "Location": f"/v1/payments/{payment.payment_request_id}",
         "Cache-Control": "no-store",

@@ -38,6 +38,8 @@ STATUS: dict[str, int] = {
     "idempotency_key_reused": 422,
     "payment_not_found": 404,
     "order_already_has_a_payment": 409,
+    "cannot_cancel": 409,
+    "cannot_resolve": 409,
     # About us.
     "internal_error": 500,
     "network_down": 503,
