@@ -29,6 +29,7 @@ from tillgate.wiring import build_gateway
 CLIENT_ID = "SANDBOX_5Y0000000000"
 API_KEY = "tg_test_merchant_one"
 OTHER_API_KEY = "tg_test_merchant_two"
+OPERATOR_KEY = "tg_test_operator"
 CODE = "281006020000000000000012"
 SEAL_KEY = bytes(range(32))
 
@@ -69,7 +70,8 @@ def merchant_document(number: int = 1, key: str = API_KEY) -> dict[str, Any]:
 
 def directory() -> Directory:
     two = [merchant_document(1, API_KEY), merchant_document(2, OTHER_API_KEY)]
-    return read_directory({"merchant": two}, "merchants.toml")
+    alice = {"id": "alice", "key": [{"id": "tg_test_a", "hash": hash_key(OPERATOR_KEY)}]}
+    return read_directory({"merchant": two, "operator": [alice]}, "merchants.toml")
 
 
 def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
