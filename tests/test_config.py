@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tillgate.cli.keys import Addresses, write_folder
-from tillgate.config import SETTINGS, load_gateway, load_sandbox, parse_address
+from tillgate.config import CHOICES, SETTINGS, load_gateway, load_sandbox, parse_address
 from tillgate.core.errors import ConfigError
+from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING
+from tillgate.sandbox.choices import Choices, all_choices
 from tillgate.server import Address
 
 
@@ -149,3 +151,25 @@ def test_settings_outside_a_section_are_named(folder):
 )
 def test_addresses(text, address):
     assert parse_address(text) == address
+
+
+def test_the_networks_open_choices_are_settings_with_every_word(folder):
+    for choices in all_choices():
+        words = {name: getattr(choices, name).value for name in CHOICES}
+        environ = {f"TILLGATE_SANDBOX_{name}".upper(): word for name, word in words.items()}
+        assert Choices.of(load_sandbox(environ, folder / "tillgate.toml").choices) == choices
+    defaults = load_sandbox({}, folder / "tillgate.toml").choices
+    assert Choices.of(defaults) == Choices()
+    bad = {"TILLGATE_SANDBOX_KEY_REFUSAL": "perhaps"}
+    assert "must be one of unsigned, signed" in "".join(problems(folder, bad, load_sandbox))
+
+
+def test_the_schedule_of_inquiries_is_a_setting(folder):
+    def policy(word):
+        environ = {"TILLGATE_ALIPAY_PLUS_INQUIRIES": word}
+        return load_gateway(environ, folder / "tillgate.toml").alipay_plus.policy
+
+    assert policy("fixed") is ALIPAY_PLUS
+    assert policy("growing") is ALIPAY_PLUS_GROWING
+    bad = {"TILLGATE_ALIPAY_PLUS_INQUIRIES": "often"}
+    assert "alipay_plus.inquiries: must be one of" in "".join(problems(folder, bad))

@@ -42,6 +42,21 @@ class Setting:
         return f"TILLGATE_{prefix}{self.name}".upper()
 
 
+CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "unknown_cancel": (
+        "a cancel of an id that never came",
+        ("order_not_exist", "s_closes_it", "s_forgets_it"),
+    ),
+    "pay_on_cancelled": ("a pay on an id that was cancelled", ("refused", "taken")),
+    "cancelled_inquiry": (
+        "an inquiry of what was cancelled",
+        ("f_order_is_closed", "s_with_cancel_transaction"),
+    ),
+    "key_refusal": ("refusals of the caller's key", ("unsigned", "signed")),
+    "success_amount": ("answers to pay and inquiry name the amount", ("with", "without")),
+}
+"""What the network's public pages leave open: meaning, and words, the default first (ADR 0010)."""
+
 SETTINGS = (
     Setting("gateway", "env", "test", "`test`, or `live`: live refuses test keys and plain HTTP"),
     Setting("gateway", "listen", "127.0.0.1:8080", "host:port; port 0 picks a free one"),
@@ -85,6 +100,10 @@ SETTINGS = (
         "sandbox", "notify_delay_s", "1.0", "from a final result to its notification, in seconds"
     ),
     Setting("sandbox", "latency_s", "0", "added to each pay answer, in seconds"),
+    *(
+        Setting("sandbox", name, words[0], f"{meaning}: {', '.join(f'`{word}`' for word in words)}")
+        for name, (meaning, words) in CHOICES.items()
+    ),
 )
 
 
@@ -114,7 +133,7 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
-    """Everything `sandbox` needs."""
+    """Everything `sandbox` needs. `choices` holds a word for each name of `CHOICES`."""
 
     listen: Address
     signing_key: SigningKey
@@ -122,6 +141,7 @@ class SandboxConfig:
     wallets: bytes | None
     notify_delay_s: float
     latency_s: float
+    choices: dict[str, str]
 
 
 def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettings:
@@ -166,6 +186,9 @@ def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig
         wallets=source.bytes_of("sandbox", "wallets_file") or None,
         notify_delay_s=source.seconds("sandbox", "notify_delay_s"),
         latency_s=source.seconds("sandbox", "latency_s"),
+        choices={
+            name: source.one_of("sandbox", name, words) for name, (_, words) in CHOICES.items()
+        },
     )
     source.finish()
     return settings

@@ -329,3 +329,26 @@ def test_a_notification_with_u_is_refused():
     )
     with pytest.raises(messages.BadMessage):
         notification_report(message)
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "argument"),
+    [
+        ("pay", {"result": result("F", "NEW_OF_PAY")}, b"{}"),
+        ("inquire", inquiry("U", "NEW_OF_INQUIRY"), PAYMENT),
+        ("inquire", {"result": result("F", "NEW_QUESTION")}, PAYMENT),
+        ("cancel", {"result": result("U", "NEW_OF_CANCEL")}, PAYMENT),
+        ("refund", {"result": result("F", "NEW_OF_REFUND")}, PAYMENT),
+    ],
+)
+def test_a_code_that_no_table_has_follows_its_status_and_is_logged_once(
+    method, message, argument, caplog
+):
+    first, second = (
+        told(answering(message), method, argument),
+        told(answering(message), method, argument),
+    )
+    assert first == second
+    told_of = [r.getMessage() for r in caplog.records if "which is in no table" in r.getMessage()]
+    assert len(told_of) == 1
+    assert "NEW_" in told_of[0]

@@ -47,6 +47,7 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
     config = load_sandbox(os.environ, _settings_file(arguments))
     logs.set_up()
     from tillgate.sandbox.app import SandboxSettings, create_app
+    from tillgate.sandbox.choices import Choices
     from tillgate.sandbox.wallets import load_wallets
 
     settings = SandboxSettings(
@@ -55,6 +56,7 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
         wallets=load_wallets(config.wallets),
         notify_delay_s=config.notify_delay_s,
         latency_s=config.latency_s,
+        choices=Choices.of(config.choices),
     )
     listener = _listen(arguments, config.listen)
     url = url_of(listener)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 
 from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import Answered, BadlySigned, NeverSent
@@ -31,8 +33,10 @@ from tillgate.core.model import (
 )
 from tillgate.core.pacing import ALIPAY_PLUS, Policy
 from tillgate.core.payment import refund_request_id
-from tillgate.core.results import UNSIGNED_REFUSALS, Outcome
+from tillgate.core.results import MEANINGS, UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
+
+log = logging.getLogger(__name__)
 
 MESSAGE_MAX = 256
 """Longest resultMessage that is kept. Source: Antom's data dictionary; Alipay+ names none."""
@@ -139,7 +143,7 @@ class AlipayPlus:
         if not isinstance(result, Answered):
             return CancelUnanswered(_why(result))
         answer = result.message.result
-        return CancelAnswered(answer.result_status, answer.result_code)
+        return CancelAnswered(answer.result_status, _code(answer))
 
     async def refund(self, payment: Payment) -> RefundEvent:
         """All of it, under the id that is derived from the payment's."""
@@ -155,7 +159,7 @@ class AlipayPlus:
         if not isinstance(result, Answered):
             return RefundUnanswered(_why(result))
         answer = result.message.result
-        return RefundAnswered(answer.result_status, answer.result_code)
+        return RefundAnswered(answer.result_status, _code(answer))
 
 
 def _why(result: client.NoAnswer | NeverSent | client.Unreadable | BadlySigned) -> str:
@@ -168,9 +172,9 @@ def _inquiry_event(payment: Payment, answer: InquiryResponse) -> InquiryEvent:
     """Two levels: `result` is about the question, `paymentResult` about the money."""
     match answer.result.result_status:
         case Outcome.UNKNOWN:
-            return InquiryUnanswered(f"the inquiry is undecided: {answer.result.result_code}")
+            return InquiryUnanswered(f"the inquiry is undecided: {_code(answer.result)}")
         case Outcome.FAILURE:
-            return InquiryRefused(answer.result.result_code)
+            return InquiryRefused(_code(answer.result))
         case Outcome.SUCCESS:
             pass
     if answer.payment_result is None:
@@ -198,13 +202,20 @@ def notification_report(notification: Notification) -> Report:
     return _report(notification.payment_result, notification)
 
 
+@lru_cache(maxsize=1024)
+def _tell_unknown(name: str) -> None:
+    """Log a result code that no table has, once per process; its resultStatus is followed."""
+    log.warning("alert: the network answered %s, which is in no table: its status counts", name)
+
+
 def _report(
     result: messages.Result, answer: PayResponse | InquiryResponse | Notification
 ) -> Report:
     amount, payment_id = answer.payment_amount, _text(answer.payment_id, 64)
+    code = _code(result)
     return Report(
         outcome=result.result_status,
-        code=_text(result.result_code, 64) or "",
+        code=code,
         message=_text(result.result_message, MESSAGE_MAX),
         # The amount of a failure decides nothing, so it may be written in any way.
         amount=amount.to_money() if amount and result.result_status is Outcome.SUCCESS else None,
@@ -217,6 +228,14 @@ def _report(
             acquirer_id=_text(answer.acquirer_id, 64),
         ),
     )
+
+
+def _code(result: messages.Result) -> str:
+    """The result code for our rows; one that no table has is told."""
+    code = _text(result.result_code, 64) or ""
+    if code not in MEANINGS:
+        _tell_unknown(code)
+    return code
 
 
 def _text(value: str | None, length_max: int) -> str | None:

@@ -7,7 +7,7 @@ way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
@@ -94,6 +94,17 @@ class Choices:
     cancelled_inquiry: CancelledInquiry = CancelledInquiry.F_ORDER_IS_CLOSED
     key_refusal: KeyRefusal = KeyRefusal.UNSIGNED
     success_amount: SuccessAmount = SuccessAmount.WITH
+
+    @classmethod
+    def of(cls, words: Mapping[str, str]) -> Choices:
+        """From a legal word for each attribute, as settings give them."""
+        return cls(
+            unknown_cancel=UnknownCancel(words["unknown_cancel"]),
+            pay_on_cancelled=PayOnCancelled(words["pay_on_cancelled"]),
+            cancelled_inquiry=CancelledInquiry(words["cancelled_inquiry"]),
+            key_refusal=KeyRefusal(words["key_refusal"]),
+            success_amount=SuccessAmount(words["success_amount"]),
+        )
 
 
 DEFAULTS = Choices()
