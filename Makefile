@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format bench lock clean
+.PHONY: help setup demo run test check format bench mutants lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -44,6 +44,9 @@ format: $(READY) ## Format the code and renew the generated documents
 
 bench: $(READY) ## Measure CPU per payment, start-up and memory
 	@$(BIN)/python -m bench.one_gateway $(BENCH)
+
+mutants: $(READY) ## Put each peer's bug into a copy of the code and demand that it is caught
+	@$(BIN)/python -m tests.mutations $(MUTANTS)
 
 lock: $(READY) ## Write constraints.txt from what is installed
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt

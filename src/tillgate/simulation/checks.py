@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tillgate.core.model import RESTING, WAITING, Call, Closing, Payment, Status
+from tillgate.core.model import (
+    RESTING,
+    WAITING,
+    Call,
+    Closing,
+    Event,
+    Payment,
+    Report,
+    Resolved,
+    Status,
+)
 from tillgate.simulation.faults import HOUR, MINUTE, S
 from tillgate.simulation.stage import Case, Edge, Violated
 
@@ -42,6 +52,7 @@ INVARIANTS = {
     "paid-without-debit": "told SUCCEEDED means a net debit of what was asked, then and afterwards",
     "not-paid-while-debited": "told FAILED or CANCELLED is never said while the money is taken",
     "charged-for-nothing": "told FAILED or CANCELLED means a net debit of zero in the end",
+    "another-amount": "no success is believed that names another amount than was asked for",
     "final-turned-false": "`is_final` once true stays true",
     "illegal-edge": "only the edges of design section 3 are walked",
     "version": "each commit has the next version",
@@ -65,9 +76,9 @@ HARD_BOUND = 30 * MINUTE
 
 
 def check_commit(
-    case: Case, before: Payment, after: Payment, now: int, slack: int, *, by_operator: bool
+    case: Case, before: Payment, after: Payment, event: Event, now: int, slack: int
 ) -> None:
-    """A new row was committed; `case.row` is `after` already."""
+    """A new row was committed after this fact; `case.row` is `after` already."""
     if after.version != before.version + 1:
         raise Violated("version", case, f"{before.version} then {after.version}")
     if before.is_final and not after.is_final:
@@ -77,7 +88,11 @@ def check_commit(
     if case.waiting_since is not None:
         check_bounds(case, before, now, slack)
     if before.status is not after.status:
-        _check_edge(case, before, after, by_operator=by_operator)
+        _check_edge(case, before, after, by_operator=isinstance(event, Resolved))
+    if after.status is SUCCEEDED and before.status is PENDING:
+        report = getattr(event, "report", None)
+        if not isinstance(report, Report) or report.amount != after.order.amount:
+            raise Violated("another-amount", case, f"{event}")
     is_waiting = after.status in WAITING
     if not is_waiting:
         case.waiting_since = None

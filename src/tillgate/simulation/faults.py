@@ -139,6 +139,12 @@ def _weather(call: float, commit: float, notify: float) -> Weather:
 FAIR = _weather(0, 0, 0)
 _SILENT_NOTIFIER = Weather(FAIR.call, FAIR.commit, _fates("notify", (Fault.NOTIFY_NEVER,), 0.95))
 """Only the inquiries tell."""
+_LATE_AND_SILENT = Weather(
+    _fates("call", (Fault.REQUEST_SLOW,), 0.6),
+    FAIR.commit,
+    _fates("notify", (Fault.NOTIFY_NEVER,), 0.95),
+)
+"""A pay may come after its own cancel, and nobody tells."""
 _FOCUSED: tuple[Weather, ...] = tuple(
     Weather(_fates("call", (fault,), 0.7), FAIR.commit, _fates("notify", NOTIFY_FAULTS, 0.5))
     for fault in CALL_FAULTS
@@ -154,6 +160,7 @@ WEATHERS: Table[Weather] = Table(
     (_weather(0.15, 0.02, 0.4), 0.35),
     (_weather(0.5, 0.10, 0.8), 0.12),
     (_SILENT_NOTIFIER, 0.03),
+    (_LATE_AND_SILENT, 0.03),
     *((weather, 0.12 / len(_FOCUSED)) for weather in _FOCUSED),
     *((weather, 0.08 / len(_CRASHING)) for weather in _CRASHING),
 )

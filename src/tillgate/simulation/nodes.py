@@ -18,7 +18,6 @@ from tillgate.core.model import (
     Notified,
     PayAnswered,
     Payment,
-    Resolved,
     SendCancel,
     SendInquiry,
     SendPay,
@@ -184,8 +183,7 @@ class Nodes:
     def _commit(self, case: Case, after: Payment, event: Event) -> None:
         stage, before = self._stage, case.row
         case.row = after
-        by_operator = isinstance(event, Resolved)
-        check_commit(case, before, after, stage.now, self._slack, by_operator=by_operator)
+        check_commit(case, before, after, event, stage.now, self._slack)
         if before.status is not after.status:
             edge = (before.status, after.status)
             stage.tally.edges[edge] = stage.tally.edges.get(edge, 0) + 1

@@ -235,6 +235,8 @@ class Wire:
         match flight.fate:
             case Fault.HTTP_BEFORE | Fault.NETWORK_BROKEN:
                 return NoAnswer("HTTP status 502")
+            case Fault.REFUSED_UNSIGNED if dice.chance("unsigned.after", 0.5):
+                return None  # it is taken, and somebody on the way answers instead
             case Fault.REFUSED_UNSIGNED | Fault.WRONG_KEYS:
                 code = dice.pick(UNSIGNED)
                 if not self._other.signs_key_refusals:
@@ -261,6 +263,8 @@ class Wire:
         match flight.fate:
             case Fault.GARBAGE_AFTER:
                 return Unreadable("half a body")
+            case Fault.REFUSED_UNSIGNED:
+                return BadlySigned("no signature", self._stage.dice.pick(UNSIGNED))
             case Fault.U_AFTER:
                 return self._answer(flight, Outcome.UNKNOWN, self._stage.dice.pick(UNKNOWNS))
             case Fault.INCONSISTENT if flight.api is client.PAY:
