@@ -1,6 +1,15 @@
-"""For all tests: no time limit on single Hypothesis examples, which a busy machine would miss."""
+"""For all tests: no time limit on single Hypothesis examples, which a busy machine would miss; and
+the seed that is drawn anew.
+"""
 
 from hypothesis import settings
 
+from tests.simulation.corpus import FRESH
+
 settings.register_profile("tillgate", deadline=None)
 settings.load_profile("tillgate")
+
+
+def pytest_report_header() -> str:
+    """The one thing in a run of the tests that no other run has."""
+    return f"simulation: the fresh seed is {FRESH}"

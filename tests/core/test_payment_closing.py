@@ -195,6 +195,11 @@ def test_a_cancel_confirmed_early_is_looked_at_once_when_no_pay_can_be_on_its_wa
         assert (rested.status, rested.next_action_at) == (Status.CANCELLED, None)
 
 
+def test_what_was_reopened_and_found_closed_early_is_looked_at_too():
+    closed = walk(*WALKS["reopened, asking"][0], (7, "inquiry F"))
+    assert (closed.status, closed.next_action_at) == (Status.CANCELLED, at(73))
+
+
 def test_a_cancel_confirmed_after_that_needs_no_look():
     late = walk((1, "pay U in process"), (2, "cancel asked"), (3, "cancel U"), (64, "timer"))
     assert walk((73, "cancel S"), start=late).next_action_at is None

@@ -6,17 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from random import SystemRandom
 
 import pytest
 
+from tests.simulation.corpus import CORE, FRESH
 from tillgate.simulation.checks import LEGAL_EDGES
-from tillgate.simulation.faults import Fault
 from tillgate.simulation.run import Report, run, tape_of
 
-CORPUS = (1, 20, 303, 4004)
-"""Seeds that every run of the tests tries; those that once found something stay here."""
-EACH = 1_500
+EACH = 8_400
+"""Payments per seed: with five of the corpus and a fresh one, 50,000 and some."""
 
 
 def told(report: Report) -> str:
@@ -27,24 +25,18 @@ def told(report: Report) -> str:
     )
 
 
-@pytest.mark.parametrize("seed", [*CORPUS, SystemRandom().randrange(10**9)])
-def test_every_invariant_holds(seed, record_property):
-    record_property("seed", seed)
+@pytest.mark.parametrize("seed", [*CORE, FRESH])
+def test_every_invariant_holds(seed):
     report = run(seed, EACH)
     assert report.violations == [], told(report)
     assert report.payments == EACH
     assert report.opened > EACH
 
 
-def test_every_common_fault_and_edge_comes_in_a_few_thousand_payments():
-    report = run(5, 4 * EACH)
-    rare = {
-        Fault.LATE_SUCCESS_STUBBORN.value,
-        Fault.SELF_CANCEL.value,
-        Fault.OPERATOR_RESOLVES.value,
-    }
-    assert {name for name, count in report.faults.items() if not count} <= rare
-    assert len(report.edges_never_visited) <= 5
+def test_every_fault_and_every_edge_comes():
+    report = run(5, 40_000)
+    assert [name for name, count in report.faults.items() if not count] == []
+    assert report.edges_never_visited == []
     assert list(report.edges) == [f"{a.value} -> {b.value}" for a, b in LEGAL_EDGES]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -22,6 +23,8 @@ def simulate(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: the tape's file cannot be written.
     """
+    # What the gateway's code would log is in the tape.
+    logging.getLogger("tillgate").addHandler(logging.NullHandler())
     asked: int | None = arguments.seed
     seed = int.from_bytes(new_secret(4)) if asked is None else asked
     only: int | None = arguments.only

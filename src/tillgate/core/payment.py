@@ -545,12 +545,17 @@ def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
 
 
 def _cancelled_there(payment: Payment, now: datetime, policy: Policy) -> Step:
-    """The network confirmed the cancel: the till is told.
+    """The network confirmed the cancel: the till is told."""
+    return _closed_there(changed(payment, was_cancelled_there=True), now, policy)
+
+
+def _closed_there(payment: Payment, now: datetime, policy: Policy) -> Step:
+    """The network said that it is closed, after a cancel.
 
     It may have confirmed the cancel of an order that it does not know, and take a pay that is
     still on its way. Whether that happened is asked once, when none can be any more.
     """
-    done = _finish(changed(payment, was_cancelled_there=True), Status.CANCELLED, now)
+    done = _finish(payment, Status.CANCELLED, now)
     look_at = _no_pay_on_its_way_at(payment, policy)
     if now >= look_at:
         return done
@@ -600,7 +605,7 @@ def _closing_told(payment: Payment, report: Report, now: datetime, policy: Polic
     """An inquiry's answer while CANCELLING: only where it was asked for does it lead on."""
     match report.outcome:
         case Outcome.SUCCESS if report.is_cancelled:
-            return _finish(_with_receipt(payment, report), Status.CANCELLED, now)
+            return _closed_there(_with_receipt(payment, report), now, policy)
         case Outcome.SUCCESS if (wrong := _wrong_in(payment, report)) is not None:
             # What is to be given back is not clear: a person has to look.
             return _give_up(payment, f"a success was reported with {wrong}", now, policy)
@@ -609,7 +614,7 @@ def _closing_told(payment: Payment, report: Report, now: datetime, policy: Polic
         case Outcome.SUCCESS:
             return _refund_now(_with_success(payment, report), now, policy)
         case Outcome.FAILURE:
-            return _finish(_with_receipt(payment, report), Status.CANCELLED, now)
+            return _closed_there(_with_receipt(payment, report), now, policy)
         case Outcome.UNKNOWN:
             return _ask_later(payment, now, policy)
         case _:

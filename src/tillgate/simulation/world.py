@@ -165,8 +165,7 @@ class World:
         """Only UNRESOLVED ones still ask, hour by hour, and everything had its time."""
         horizon = self._horizon
         return all(
-            case.row.status is not Status.CANCELLING
-            and case.row.status is not Status.PENDING
+            (case.row.next_action_at is None or case.row.status is Status.UNRESOLVED)
             and self._stage.now > case.closes_at + horizon
             for case in self._cases.values()
         )
