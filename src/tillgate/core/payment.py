@@ -11,7 +11,7 @@ ends a payment of which a byte may have left. A send is counted in the commit be
 crash cannot turn "unanswered" into "never sent". The first final result wins; what contradicts it
 is an alert.
 
-`step` is total: no fact raises, whatever the status. Source of the table: ADR 0011; its
+`step` is total: no fact raises, whatever the status. Source of the table: ADRs 0011 and 0012; its
 rows are tested as literals in tests/core/test_payment.py. This module must never read a clock, log
 or call anything.
 """
