@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from tillgate.alipayplus.client import AlipayPlusClient, Credentials
+from tillgate.alipayplus.transport import HttpTransport
 from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
 from tillgate.connectors import Connector
@@ -53,7 +54,8 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         network_keys=network.network_keys,
     )
     sealer = Sealer(settings.seal_key, new_secret)
-    client = AlipayPlusClient(network.base_url, credentials, clock)
+    transport = HttpTransport(network.base_url)
+    client = AlipayPlusClient(transport, credentials, clock)
     connectors: dict[str, Connector] = {
         AlipayPlus.name: AlipayPlus(client, _notify_url(settings, listen_url), network.policy)
     }
@@ -74,7 +76,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await client.start()
+        await transport.start()
         taken_up = await follower.recover()
         if taken_up:
             log.info("took up %d unfinished payments", taken_up)
@@ -82,7 +84,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             yield
         finally:
             await follower.stop()
-            await client.close()
+            await transport.close()
             await store.close()
 
     routes = [

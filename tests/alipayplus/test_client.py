@@ -36,6 +36,7 @@ from tillgate.alipayplus.client import (
 )
 from tillgate.alipayplus.messages import PAY_RESPONSES
 from tillgate.alipayplus.signing import SigningKey, new_private_key
+from tillgate.alipayplus.transport import ANSWER_BYTES_MAX, HttpTransport
 from tillgate.clock import SystemClock
 
 BODY = json.dumps({"paymentAmount": {"currency": "JPY", "value": "100"}}).encode()
@@ -53,12 +54,13 @@ def fate_of(script, api=client.PAY, url=None):
                 signing_key=acquirer_key(),
                 network_keys=ring(network_key()),
             )
-            caller = AlipayPlusClient(url or network.url, credentials, SystemClock())
-            await caller.start()
+            transport = HttpTransport(url or network.url)
+            caller = AlipayPlusClient(transport, credentials, SystemClock())
+            await transport.start()
             try:
                 return await caller.call(api, BODY)
             finally:
-                await caller.close()
+                await transport.close()
 
     return asyncio.run(run())
 
@@ -82,7 +84,7 @@ def test_a_signed_success_is_answered_with_its_fields():
         ("a redirect, which is not followed", http_answer(b"", {"Location": "/x"}, 302)),
         ("half a body", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{"),
         ("not HTTP", b"SSH-2.0-OpenSSH\r\n\r\n"),
-        ("an endless body", http_answer(b" " * (client.ANSWER_BYTES_MAX + 2), {})),
+        ("an endless body", http_answer(b" " * (ANSWER_BYTES_MAX + 2), {})),
     ],
 )
 def test_what_may_have_arrived_is_no_answer(name, answer):

@@ -25,6 +25,7 @@ from tests.support import (
 )
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.client import AlipayPlusClient, Credentials
+from tillgate.alipayplus.transport import HttpTransport
 from tillgate.clock import SystemClock
 from tillgate.connectors.alipay_plus import AlipayPlus, notification_report
 from tillgate.core.model import (
@@ -68,12 +69,13 @@ PAYMENT = open_payment(KEY, ORDER, ALIPAY_PLUS).payment
 NOTIFY_URL = "http://xmock.inc.alipay.net/api/Ipay/globalSite/automtion/paymentNotify.htm"
 
 
-def connector(url: str = "http://127.0.0.1:1") -> tuple[AlipayPlus, AlipayPlusClient]:
+def connector(url: str = "http://127.0.0.1:1") -> tuple[AlipayPlus, HttpTransport]:
     credentials = Credentials(
         client_id=CLIENT_ID, signing_key=acquirer_key(), network_keys=ring(network_key())
     )
-    client = AlipayPlusClient(url, credentials, SystemClock())
-    return AlipayPlus(client, NOTIFY_URL), client
+    transport = HttpTransport(url)
+    client = AlipayPlusClient(transport, credentials, SystemClock())
+    return AlipayPlus(client, NOTIFY_URL), transport
 
 
 def built(order: Order = ORDER) -> dict:
@@ -88,12 +90,12 @@ def told(script, method: str, argument):
 
     async def run():
         async with ScriptedNetwork(script).running() as network:
-            talks, client = connector(network.url)
-            await client.start()
+            talks, transport = connector(network.url)
+            await transport.start()
             try:
                 return await getattr(talks, method)(argument)
             finally:
-                await client.close()
+                await transport.close()
 
     return asyncio.run(run())
 
@@ -212,12 +214,12 @@ def test_any_other_unsigned_answer_is_none(code):
 
 def test_without_a_connection_nothing_left():
     async def run():
-        talks, client = connector()
-        await client.start()
+        talks, transport = connector()
+        await transport.start()
         try:
             return await talks.pay(b"{}"), await talks.inquire(PAYMENT), await talks.cancel(PAYMENT)
         finally:
-            await client.close()
+            await transport.close()
 
     pay, inquiry, cancel = asyncio.run(run())
     assert isinstance(pay, PayNeverLeft)

@@ -1,5 +1,4 @@
-"""Calls to Alipay+: one pooled session, a time-out per API, and an exact word for what became of a
-call.
+"""Calls to Alipay+: signed, with a time-out per API, and an exact word for what became of a call.
 
 A call never raises for what the network does. What comes back is one of five values, and only
 `Answered` is a word of the network: its signature was checked over the bytes that arrived. "Never
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-import aiohttp
 import msgspec
 
 from tillgate.alipayplus import messages
@@ -25,20 +23,10 @@ from tillgate.alipayplus.messages import (
     PayResponse,
     RefundResponse,
 )
-from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
+from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
+from tillgate.alipayplus.transport import ConnectionBroke, NoConnection, Transport
 from tillgate.clock import Clock
 
-CONNECT_TIMEOUT_S = 2.0
-"""Wait for a connection, the wait for a free one in the pool included; the code lives one minute
-only.
-"""
-IDLE_CONNECTION_S = 15.0
-"""How long an unused connection is kept: below the idle limits of usual servers and balancers
-(60 s).
-"""
-CONNECTIONS_MAX = 256
-ANSWER_BYTES_MAX = 1 << 20
-"""Answers are about 1 KiB; a body without end must not fill the memory."""
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """A pay answer says no `paymentRequestId`, so one that is older than its request is somebody
 else's.
@@ -122,34 +110,18 @@ class Credentials:
     """Who we are to the network and whom we believe."""
 
     client_id: str
-    signing_key: SigningKey
-    network_keys: KeyRing
+    signing_key: Signer
+    network_keys: Verifier
 
 
 class AlipayPlusClient:
     """Signs, sends, checks and reads. Keeps no state of any payment."""
 
-    def __init__(self, base_url: str, credentials: Credentials, clock: Clock) -> None:
-        self._base_url = base_url.rstrip("/")
+    def __init__(self, transport: Transport, credentials: Credentials, clock: Clock) -> None:
+        self._transport = transport
         self._credentials = credentials
         self._clock = clock
-        self._session: aiohttp.ClientSession
         self._skew_told_at: datetime | None = None
-
-    async def start(self) -> None:
-        """Open the one session of this process: pooled connections, no cookies, no proxies."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=30
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # the signature covers the bytes that travel
-            trust_env=False,
-        )
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._session.close()
 
     async def call(self, api: Api[T], body: bytes) -> CallResult[T]:
         """Send one request and say what became of it. Never raises, but for its own
@@ -165,25 +137,17 @@ class AlipayPlusClient:
             "Request-Time": time,
             "Signature": me.signing_key.sign(api.path, me.client_id, time, body),
         }
-        timeout = aiohttp.ClientTimeout(total=api.timeout_s, connect=CONNECT_TIMEOUT_S)
         try:
-            async with self._session.post(
-                self._base_url + api.path,
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                raw = await _read(response)
-                if response.status != 200:
-                    return NoAnswer(f"HTTP status {response.status}")
-                answer_headers = response.headers
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return NeverSent(f"no connection ({type(error).__name__})")
+            reply = await self._transport.post(api.path, body, headers, api.timeout_s)
+        except NoConnection as error:
+            return NeverSent(f"no connection ({error})")
         except TimeoutError:
             return NoAnswer(f"no answer within {api.timeout_s:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return NoAnswer(f"the connection broke ({type(error).__name__})")
+        except ConnectionBroke as error:
+            return NoAnswer(f"the connection broke ({error})")
+        status, answer_headers, raw = reply
+        if status != 200:
+            return NoAnswer(f"HTTP status {status}")
         answer_time = answer_headers.get("Response-Time")
         try:
             if answer_headers.get("Client-Id", me.client_id) != me.client_id:
@@ -219,15 +183,6 @@ class AlipayPlusClient:
 
 def _is_apart(offset: timedelta) -> bool:
     return abs(offset) > CLOCK_SKEW_ALERT + timedelta(seconds=1)  # their time has whole seconds
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    body = await response.content.read(ANSWER_BYTES_MAX + 1)
-    while chunk := await response.content.read(ANSWER_BYTES_MAX + 1):
-        body += chunk
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ValueError("an answer without end")
-    return body
 
 
 def _claimed_code(raw: bytes) -> str | None:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -92,6 +93,28 @@ def parse_signature_header(header: str | None) -> SignatureHeader:
     if not (version.isascii() and version.isdigit() and len(version) <= 9):
         raise BadSignature("the keyVersion is not a number")
     return SignatureHeader(int(version), signature)
+
+
+class Signer(Protocol):
+    """Signs for one side."""
+
+    def sign(self, path: str, client_id: str, time: str, body: bytes) -> str:
+        """The value of the `Signature` header. Never raises."""
+        ...
+
+
+class Verifier(Protocol):
+    """Checks what the other side signed."""
+
+    def verify(
+        self, header: str | None, path: str, client_id: str, time: str | None, body: bytes
+    ) -> None:
+        """Check that the other side signed exactly these bytes.
+
+        Raises:
+            BadSignature: it did not, or the header or the time is missing.
+        """
+        ...
 
 
 class SigningKey:

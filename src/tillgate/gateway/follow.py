@@ -62,14 +62,16 @@ STOP_GRACE_S = 9.0
 
 @dataclass(slots=True, eq=False)
 class _Driven:
-    """A payment that this process drives, as last saved."""
+    """A payment that this process drives, as last saved. Who waits is woken in the order they came:
+    a simulation repeats only where no order hangs on addresses in memory.
+    """
 
     payment: Payment
     body: bytes | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     timer: asyncio.TimerHandle | None = None
-    waiters: set[asyncio.Future[None]] = field(default_factory=set)
+    waiters: dict[asyncio.Future[None], None] = field(default_factory=dict)
 
 
 class Follower:
@@ -207,11 +209,11 @@ class Follower:
 
     async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        driven.waiters.add(waiter)
+        driven.waiters[waiter] = None
         try:
             await waiter
         finally:
-            driven.waiters.discard(waiter)
+            driven.waiters.pop(waiter, None)
 
     def release_waiters(self) -> None:
         """Answer every waiting till now with what is known: a stop has begun. Safe to call

@@ -9,7 +9,7 @@ SDKs take any other status for a fault of the transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPMethod
@@ -29,7 +29,7 @@ from tillgate.alipayplus.messages import (
     Result,
     Wire,
 )
-from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
+from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
 from tillgate.clock import Clock
 from tillgate.sandbox.checks import empty_text
 from tillgate.sandbox.choices import KeyRefusal
@@ -86,8 +86,8 @@ class SignedApi:
         network: Network,
         record: Exchanges,
         *,
-        signing_key: SigningKey,
-        acquirers: dict[str, KeyRing],
+        signing_key: Signer,
+        acquirers: Mapping[str, Verifier],
         clock: Clock,
         after_each: Callable[[], None],
         latency_s: float = 0.0,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from tillgate.core.errors import StoreError
 
@@ -25,6 +25,23 @@ Write = Callable[[sqlite3.Connection], Any]
 """Runs inside a transaction; its return value is the caller's. Whatever it raises is the
 caller's too.
 """
+
+
+class Writer(Protocol):
+    """Does all the writing of one process."""
+
+    async def commit(self, write: Write) -> Any:
+        """Run a write and wait until it is durable.
+
+        Raises:
+            StoreError: the database could not do it.
+            Exception: what the write itself raised; nothing of it is saved.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let what was asked for become durable, then let go of the connection."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +84,7 @@ class GroupCommitWriter:
     def _run(self) -> None:
         while not self._is_last_batch:
             batch = self._next_batch()
-            results = _commit_batch(self._connection, [asked.write for asked in batch])
+            results = commit_batch(self._connection, [asked.write for asked in batch])
             if batch:
                 # A closed loop waits for nothing any more.
                 with suppress(RuntimeError):
@@ -97,7 +114,11 @@ def _deliver(batch: list[_Asked], results: list[Any]) -> None:
             asked.done.set_result(result)
 
 
-def _commit_batch(connection: sqlite3.Connection, writes: list[Write]) -> list[Any]:
+def commit_batch(connection: sqlite3.Connection, writes: list[Write]) -> list[Any]:
+    """Make writes durable in one commit; gives what each returned, or the exception it ends with.
+
+    Where one fails, each gets a transaction of its own.
+    """
     if not writes:
         return []
     try:
@@ -105,7 +126,7 @@ def _commit_batch(connection: sqlite3.Connection, writes: list[Write]) -> list[A
     except Exception as error:
         if len(writes) == 1:
             return [_as_store_error(error)]
-    # One bad write must not fail its neighbours: each gets a transaction of its own.
+    # One bad write must not fail its neighbours.
     results: list[Any] = []
     for write in writes:
         try:

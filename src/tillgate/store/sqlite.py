@@ -11,15 +11,16 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Request, Unmatched
-from tillgate.store.group_commit import GroupCommitWriter
+from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
 from tillgate.store.rows import (
     ORDER_COLUMNS,
@@ -76,12 +77,15 @@ _FOR_EVER = 2**62
 class SqliteStore:
     """See `Store`. Build it with `open_sqlite`."""
 
-    def __init__(self, path: Path, lock: int) -> None:
-        self._path = path
-        self._lock = lock
-        self._reader = _connect(path)
-        self._reader.execute("PRAGMA query_only = ON")
-        self._writer = GroupCommitWriter(_connect(path))
+    def __init__(
+        self, reader: sqlite3.Connection, writer: Writer, release: Callable[[], None]
+    ) -> None:
+        """Take over a connection, whose rows are `sqlite3.Row`, and a writer to the same database;
+        `release` is called once both are closed.
+        """
+        self._reader = reader
+        self._writer = writer
+        self._release = release
 
     async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
         payment = opening.payment
@@ -164,7 +168,7 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.close()
         self._reader.close()
-        os.close(self._lock)
+        self._release()
 
     def _one(self, statement: str, *values: str) -> Any:
         return next(iter(self._all(statement, *values)), None)
@@ -186,7 +190,9 @@ def open_sqlite(path: Path) -> SqliteStore:
     lock = _take_lock(path)
     try:
         upgrade(path)
-        return SqliteStore(path, lock)
+        reader = _connect(path)
+        reader.execute("PRAGMA query_only = ON")
+        return SqliteStore(reader, GroupCommitWriter(_connect(path)), partial(os.close, lock))
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise StoreError(f"{path} cannot be used as a database: {error}") from None
