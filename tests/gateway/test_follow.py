@@ -7,6 +7,7 @@ import json
 import logging
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -26,7 +27,8 @@ from tests.support import (
     signed_answer,
 )
 from tillgate.core.errors import StoreError
-from tillgate.core.model import TimerDue
+from tillgate.core.model import Status, TimerDue
+from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.gateway import follow
 from tillgate.store.sqlite import SqliteStore
 from tillgate.wiring import _notify_url
@@ -124,6 +126,53 @@ def test_a_commit_that_was_called_failed_and_is_durable_is_followed_all_the_same
         return status, answer[0], network.count("/pay")
 
     assert run(tmp_path, pays, work) == (503, 200, 1)
+
+
+def test_a_payment_that_was_only_looked_at_is_still_taken_up(tmp_path, monkeypatch):
+    """Its CANCELLING is durable and was reported as failed; the till asks again, which changes
+    nothing. Whoever looked must not pass for its driver. Found by the simulation.
+    """
+    real = SqliteStore.save
+    lost: list[str] = []
+
+    async def saved_but_lost_once(self, payment, history, *, keep_body):
+        await real(self, payment, history, keep_body=keep_body)
+        if payment.status is Status.CANCELLING and not lost:
+            lost.append(payment.payment_request_id)
+            raise StoreError("the answer to COMMIT was lost")
+
+    async def pays_and_cancels(call: Call):
+        done = call.path.endswith("/cancelPayment")
+        return signed_answer(call, {"result": result("S", "SUCCESS")} if done else paid(call))
+
+    async def work(api, network):
+        _, payment = await api.post(order(), wait=5)
+        cancel = f"/v1/payments/{payment['id']}/cancel"
+        headers = {"Authorization": f"Bearer {support.API_KEY}"}
+        told = []
+        for _ in range(2):
+            async with api.session.post(api.url + cancel, headers=headers) as response:
+                told.append(response.status)
+        for _ in range(40):
+            _, payment = await api.get(f"/v1/payments/{payment['id']}")
+            if payment["status"] == "CANCELLED":
+                break
+            await asyncio.sleep(0.05)
+        return *told, payment["status"]
+
+    quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=timedelta(0))
+    monkeypatch.setattr(follow, "OVERDUE", timedelta(0))
+    monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.05)
+    monkeypatch.setattr(SqliteStore, "save", saved_but_lost_once)
+
+    async def whole():
+        async with ScriptedNetwork(pays_and_cancels).running() as network:
+            settings = support.gateway_settings(tmp_path, network.url).alipay_plus
+            quickly = replace(settings, policy=quick)
+            async with gateway(tmp_path, network.url, alipay_plus=quickly) as api:
+                return await work(api, network)
+
+    assert asyncio.run(whole()) == (503, 202, "CANCELLED")
 
 
 def test_a_fault_of_ours_leaves_no_payment_without_a_timer(tmp_path, monkeypatch, caplog):

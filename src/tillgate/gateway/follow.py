@@ -279,9 +279,14 @@ class Follower:
             self._set_timer(driven, max(delay, 0.001))
 
     def _let_go(self, driven: _Driven) -> None:
-        """Forget a payment that rests, once nobody uses it."""
-        if driven.users == 0 and driven.payment.next_action_at is None:
-            self._driven.pop(driven.payment.payment_request_id, None)
+        """Forget a payment that rests, or that was only looked at, once nobody uses it.
+
+        Kept without a timer, it would pass for driven here and never be taken up.
+        """
+        rests = driven.payment.next_action_at is None or driven.timer is None
+        key = driven.payment.payment_request_id
+        if driven.users == 0 and rests and self._driven.get(key) is driven:
+            del self._driven[key]
 
     def _set_timer(self, driven: _Driven, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
