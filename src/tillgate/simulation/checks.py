@@ -66,6 +66,12 @@ INVARIANTS = {
     "never-ends": "nothing waits when nothing is left to come",
     "unresolved-for-nothing": "UNRESOLVED only when the network could not be asked",
     "raised": "no step raises",
+    "history": "each version has its row in the history",
+    "told-unsaved": "a till is told nothing that was not committed just so",
+    "acknowledged-unsaved": "an acknowledged notification is durable",
+    "acknowledged-unsigned": "an acknowledgement is signed",
+    "forgery-believed": "a notification with a bad signature gets 401",
+    "secret-told": "no payment code stands in a log line or in the history",
 }
 """What each name means."""
 

@@ -117,7 +117,7 @@ def run(
         if progress is not None and report.payments % PROGRESS_EVERY == 0:
             progress(report.payments, len(report.violations))
     report.seconds = perf_counter() - began
-    _fill(report, tally)
+    fill(report, tally)
     return report
 
 
@@ -153,7 +153,12 @@ def shrink(seed: int, index: int, subject: Subject = AS_BUILT) -> Violation:
     recorded = RecordingDice(random_of(seed, index))
     failure = _fails(recorded, Tally(), subject)
     assert failure is not None, "a world that fails, fails again"
-    draws = _fewest(recorded.draws, failure[0], subject)
+
+    def fails(dice: Dice) -> str | None:
+        found = _fails(dice, Tally(), subject)
+        return found[0] if found is not None else None
+
+    draws = fewest(recorded.draws, failure[0], fails, SHRINK_RUNS_MAX)
     tape: list[str] = []
     last = _fails(ForcedDice(draws), Tally(), subject, tape) or failure
     return Violation(
@@ -161,21 +166,25 @@ def shrink(seed: int, index: int, subject: Subject = AS_BUILT) -> Violation:
     )
 
 
-def _fewest(draws: Draws, invariant: str, subject: Subject) -> Draws:
+def fewest(
+    draws: Draws, invariant: str, fails: Callable[[Dice], str | None], runs_max: int
+) -> Draws:
+    """Fewer draws that fail the same invariant. `fails` runs a world and names the one that fails;
+    about `runs_max` worlds are run.
+    """
     runs = 0
 
     def still_fails(some: Draws) -> bool:
         nonlocal runs
         runs += 1
-        failure = _fails(ForcedDice(some), Tally(), subject)
-        return failure is not None and failure[0] == invariant
+        return fails(ForcedDice(some)) == invariant
 
     if not still_fails(draws):
         return draws
     size = len(draws)
     while size >= 1:
         names, start = list(draws), 0
-        while start < len(names) and runs < SHRINK_RUNS_MAX:
+        while start < len(names) and runs < runs_max:
             without = {n: draws[n] for n in names[:start] + names[start + size :]}
             if still_fails(without):
                 draws, names = without, list(without)
@@ -184,12 +193,17 @@ def _fewest(draws: Draws, invariant: str, subject: Subject) -> Draws:
         size //= 2
     for name in list(draws):
         for smaller in (draws[name] // 1000 * 1000, draws[name] // 2, 1):
-            if 0 < smaller < draws[name] and still_fails({**draws, name: smaller}):
+            if (
+                runs < runs_max
+                and 0 < smaller < draws[name]
+                and still_fails({**draws, name: smaller})
+            ):
                 draws = {**draws, name: smaller}
     return draws
 
 
-def _fill(report: Report, tally: Tally) -> None:
+def fill(report: Report, tally: Tally) -> None:
+    """Write what was counted into the report."""
     report.opened = tally.payments
     report.virtual_seconds = tally.virtual_us // 1_000_000
     report.events = tally.events
