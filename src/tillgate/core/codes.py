@@ -111,7 +111,6 @@ def _kind(digits: str) -> CodeKind:
     return CodeKind.RESERVED
 
 
-_CODE_LENGTH_MIN = 16
 _CODE_IN_TEXT = re.compile(r"(?<![0-9])(?:2[5-9]|30)[0-9]{14,30}(?![0-9])")
 
 
@@ -119,7 +118,7 @@ def mask_in(text: str) -> str:
     """A text of somebody else's with everything masked that looks like a payment code. Never
     raises.
     """
-    if len(text) < _CODE_LENGTH_MIN:
+    if len(text) < DIGITS_MIN:
         return text
     return _CODE_IN_TEXT.sub(lambda match: mask(match.group()), text)
 
