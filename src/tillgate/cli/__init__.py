@@ -404,15 +404,13 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument(
         "--depth",
-        choices=("core",),
-        default="core",
-        help="core: the rules against the network's",
+        choices=("core", "gateway"),
+        default="gateway",
+        help="core: the rules alone, for millions; gateway: with its store, wire and workers"
+        " (default: gateway)",
     )
     parser.add_argument(
-        "--only", type=_whole, metavar="INDEX", help="one of them alone, with all that happens"
-    )
-    parser.add_argument(
-        "--tape", metavar="FILE", help="write all that happens, payment by payment, into a file"
+        "--only", type=_whole, metavar="INDEX", help="one world alone, with all that happens in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

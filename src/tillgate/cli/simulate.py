@@ -6,50 +6,36 @@ import argparse
 import json
 import logging
 import sys
-from pathlib import Path
 from time import perf_counter
 
-from tillgate.core.errors import ConfigError
 from tillgate.ids import new_secret
+from tillgate.simulation import run as core_depth
 from tillgate.simulation.checks import INVARIANTS
-from tillgate.simulation.run import Report, Violation, run, tape_of
+from tillgate.simulation.gateway_depth import run as gateway_depth
+from tillgate.simulation.run import Report, Violation
 
 PROGRESS_INTERVAL_S = 1.0
+_DEPTHS = {"core": core_depth, "gateway": gateway_depth}
 
 
 def simulate(arguments: argparse.Namespace) -> int:
-    """Run it; 1 when an invariant did not hold.
-
-    Raises:
-        ConfigError: the tape's file cannot be written.
-    """
+    """Run it; 1 when an invariant did not hold."""
     # What the gateway's code would log is in the tape.
     logging.getLogger("tillgate").addHandler(logging.NullHandler())
     asked: int | None = arguments.seed
     seed = int.from_bytes(new_secret(4)) if asked is None else asked
     only: int | None = arguments.only
-    indices = range(arguments.payments) if only is None else (only,)
-    if arguments.tape:
-        _write_tapes(Path(arguments.tape), seed, indices)
-    elif only is not None and not arguments.json:
-        print("\n".join(tape_of(seed, only)), end="\n\n")
-    progress = _Progress(len(indices))
-    report = run(seed, arguments.payments, only=only, progress=progress)
+    depth = _DEPTHS[arguments.depth]
+    if only is not None and not arguments.json:
+        print("\n".join(depth.tape_of(seed, only)), end="\n\n")
+    progress = _Progress(arguments.payments)
+    report = depth.run(seed, arguments.payments, only=only, progress=progress)
     progress.end()
     if arguments.json:
         print(json.dumps(report.as_json(), indent=2))
     else:
         print("\n".join(_text(report)))
     return 1 if report.violations else 0
-
-
-def _write_tapes(path: Path, seed: int, indices: range | tuple[int, ...]) -> None:
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            for index in indices:
-                file.writelines(f"{index:7} {line}\n" for line in tape_of(seed, index))
-    except OSError as error:
-        raise ConfigError([f"--tape: {path} cannot be written: {error.strerror}"]) from None
 
 
 class _Progress:
