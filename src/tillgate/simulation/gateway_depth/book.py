@@ -149,10 +149,12 @@ class Book:
         Raises:
             Violated: it was not.
         """
-        saved = self._versions.get(payment.payment_request_id, {}).get(payment.version)
-        if saved != payment:
-            case = self.cases[payment.payment_request_id]
-            raise Violated("told-unsaved", case, f"{payment.status}, version {payment.version}")
+        key = payment.payment_request_id
+        if key not in self.cases:
+            self._scene.fail("told-unsaved", f"{key} is not stored at all")
+        elif self._versions[key].get(payment.version) != payment:
+            detail = f"{payment.status}, version {payment.version}"
+            raise Violated("told-unsaved", self.cases[key], detail)
 
     def leaves(self, case: Case, call: Call, body: bytes) -> None:
         """A request of this case is handed to the wire.

@@ -205,6 +205,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         timers.sort(key=asyncio.TimerHandle.when)
         return [*soon, *timers]
 
+    def unheard(self) -> list[BaseException]:
+        """What tasks of the living raised, where nobody asked."""
+        return [
+            error
+            for life in self._lives
+            if not life.is_dead
+            for task in life.tasks
+            if task.done() and task._log_traceback and (error := task.exception())
+        ]
+
     def end(self) -> None:
         """The world is over: nobody runs any more, and nothing is said of tasks that were left."""
         for life in self._lives:
@@ -214,7 +224,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             warnings.simplefilter("ignore", RuntimeWarning)
             for life in self._lives:
                 for task in life.tasks:
-                    if not task.done():
+                    if task.done():
+                        task._log_traceback = False
+                    else:
                         task._log_destroy_pending = False  # type: ignore[attr-defined]
                         work = task.get_coro()
                         assert work is not None

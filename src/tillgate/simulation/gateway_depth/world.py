@@ -161,6 +161,8 @@ class World:
         try:
             loop.call_soon(self._begin, context=loop.outside.context)
             loop.run_forever()
+            for error in loop.unheard():
+                scene.fail("raised", f"in a task: {type(error).__name__}: {error}")
         finally:
             loop.end()
             log.removeHandler(listener)
@@ -191,9 +193,7 @@ class World:
         try:
             book.check_waiting()
             cases = book.cases.values()
-            waits = any(c.waiting_since is not None for c in cases)
-            asks = any(c.row.status is Status.UNRESOLVED and scene.now < scene.until for c in cases)
-            is_over = not waits and not asks and not self._selling and not scene.coming
+            is_over = not any(map(self._is_busy, cases)) and not self._selling and not scene.coming
             end = max(scene.until, scene.clears_at, scene.last_trouble)
             is_cut = scene.now > end + _TO_THE_END
             if is_over or is_cut:
@@ -205,6 +205,14 @@ class World:
             return
         context = scene.loop.outside.context
         scene.loop.call_later(_TICK / S, self._tick, context=context)
+
+    def _is_busy(self, case: Case) -> bool:
+        """Something is planned for it; that an UNRESOLVED one asks for days is not waited for."""
+        at = case.row.next_action_at
+        if at is None:
+            return False
+        scene = self._scene
+        return case.row.status is not Status.UNRESOLVED or scene.micros(at) < scene.until
 
     def _money_moved(self, case: Case) -> None:
         check_money(case)
