@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from tillgate.core.errors import StoreError
+from tillgate.core.errors import StaleVersion, StoreError
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MS, Fault, S, Weather
 from tillgate.simulation.gateway_depth.book import Book
@@ -107,6 +107,8 @@ class Writer:
             case _:
                 pass
         [result] = commit_batch(self._connection, [write])
+        if isinstance(result, StaleVersion):
+            self._scene.count(Fault.STALE_VERSION)
         try:
             self._book.look()
         except Violated as violated:

@@ -17,6 +17,7 @@ class Trouble(StrEnum):
 
     STORE_SLOW = "store slow"
     READ_FAILED = "store cannot be read"
+    WORKER_STOPS = "worker stopped and started again"
     FORGED = "answer forged or older than its request"
     NOTIFY_FORGED = "notify forged"
     NOTIFY_UNKNOWN = "notify of a payment that is not ours"

@@ -15,7 +15,7 @@ from tillgate.connectors.alipay_plus import AlipayPlus
 from tillgate.core.errors import StoreError
 from tillgate.core.routing import GUIDE, Integrations
 from tillgate.gateway.accept import Acceptance
-from tillgate.gateway.follow import Follower
+from tillgate.gateway.follow import STOP_GRACE_S, Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications, NotifyCall
 from tillgate.gateway.sealing import KEY_BYTES, Sealer
@@ -26,7 +26,7 @@ from tillgate.simulation.gateway_depth.database import Reader, Writer
 from tillgate.simulation.gateway_depth.keys import Keys
 from tillgate.simulation.gateway_depth.loop import Life
 from tillgate.simulation.gateway_depth.network_side import NOTIFY_URL, Answered
-from tillgate.simulation.gateway_depth.scene import Scene
+from tillgate.simulation.gateway_depth.scene import Scene, Trouble
 from tillgate.simulation.gateway_depth.wire import Wire, WorldTransport
 from tillgate.simulation.network import CLIENT_ID
 from tillgate.simulation.nodes import SKEW_MAX
@@ -197,6 +197,25 @@ class Workers:
             self._scene.count(Fault.CRASH_AFTER_SEND)
             self.crash(worker)
 
+    def stop_one(self, number: int) -> None:
+        """One is stopped as an operator does it, and started again."""
+        worker, scene = self.all[number % len(self.all)], self._scene
+        if not worker.is_up:
+            return
+        scene.trouble(Trouble.WORKER_STOPS)
+        worker.is_up = False
+        self._book.touch(scene.now + int(STOP_GRACE_S * S) + 14 * S)
+        life = worker.life
+
+        def stopped(task: asyncio.Task[None]) -> None:
+            error = task.exception()
+            if error is not None:
+                scene.fail("raised", f"at stop: {type(error).__name__}: {error}")
+            if worker.life is life and not life.is_dead:
+                self._die(worker, S)
+
+        scene.loop.start(life, worker.follower.stop(), stopped)
+
     def pause(self, number: int, length: int) -> None:
         """One stands still: none of its callbacks runs."""
         worker = self.all[number % len(self.all)]
@@ -231,6 +250,10 @@ class Workers:
         if len(up) > 1:
             return up[self._scene.dice.up_to("worker", len(up) - 1)]
         return up[0] if up else None
+
+    def are_asked(self) -> bool:
+        """Somebody still works on an answer, though the one who asked may have left."""
+        return any(worker.asked for worker in self.all)
 
     def ask(self, worker: Worker, work: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """Let a worker do something; the future ends with `Gone` when it dies over it."""

@@ -120,7 +120,7 @@ class World:
         if closes >= HOUR:
             return
         scene.until = closes + _PAST_THE_CLOSE
-        if dice.chance("away.past_the_close", 0.15):
+        if dice.chance("away.past_the_close", 0.25):
             # So a payment meets the end of its window before anybody could say what it is.
             starts = dice.up_to("away.starts", 70_000) * MS
             kind = dice.pick(AWAY_PAST_THE_CLOSE)
@@ -147,6 +147,9 @@ class World:
         if dice.chance("crash", 0.06):
             who = dice.up_to("crash.who", count - 1)
             scene.after(dice.up_to("crash.at", 80_000) * MS, workers.crash_one, who)
+        if dice.chance("stop", 0.05):
+            who = dice.up_to("stop.who", count - 1)
+            scene.after(dice.up_to("stop.at", 80_000) * MS, workers.stop_one, who)
         if dice.chance("notify.unknown", 0.02):
             scene.after(dice.up_to("notify.unknown.at", 20_000) * MS, side.notify_unknown)
 
@@ -193,7 +196,9 @@ class World:
         try:
             book.check_waiting()
             cases = book.cases.values()
-            is_over = not any(map(self._is_busy, cases)) and not self._selling and not scene.coming
+            is_over = not (self._selling or scene.coming or self._workers.are_asked()) and not any(
+                map(self._is_busy, cases)
+            )
             end = max(scene.until, scene.clears_at, scene.last_trouble)
             is_cut = scene.now > end + _TO_THE_END
             if is_over or is_cut:
