@@ -8,5 +8,7 @@ CORE = (1, 7, 8, 20, 319090116)
 """Each of the last four once found a fault: a refund that was told late (7), a cancel that the
 network forgot (8), an answer older than a success (20), read-lag after a reopening (319090116).
 """
+GATEWAY = (70, 77)
+"""A till that asked again after a restart (70), and a look that a world was left before (77)."""
 FRESH = randbelow(10**9)
 """Drawn anew by each run; the header of the test run names it."""

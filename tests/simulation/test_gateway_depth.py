@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
-from random import SystemRandom
 
 import pytest
 
+from tests.simulation.corpus import FRESH, GATEWAY
 from tests.simulation.test_run import told
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.simulation.checks import INVARIANTS
@@ -22,12 +22,11 @@ from tillgate.simulation.gateway_depth.scene import GatewayTally, Scene
 from tillgate.simulation.gateway_depth.workers import AS_BUILT
 from tillgate.simulation.gateway_depth.world import World
 
-CORPUS = (2, 70)
-"""Seeds that every run of the tests tries; those that once found something stay here."""
-EACH = 800
+EACH = 1_700
+"""Orders per seed: with two of the corpus and a fresh one, 5,000 and some."""
 
 
-@pytest.mark.parametrize("seed", [*CORPUS, SystemRandom().randrange(10**9)])
+@pytest.mark.parametrize("seed", [*GATEWAY, FRESH])
 def test_every_invariant_holds(seed):
     report = run(seed, EACH)
     assert report.violations == [], told(report)
@@ -36,12 +35,12 @@ def test_every_invariant_holds(seed):
 
 
 def test_every_common_fault_comes_in_a_few_thousand_payments():
-    report = run(5, 3 * EACH)
+    report = run(5, 2_400)
     assert report.as_json()["depth"] == "gateway"
     rare = ("wallet success", "late success", "operator", "two workers")
     never = [name for name, count in report.faults.items() if not count]
     assert [name for name in never if not name.startswith(rare)] == []
-    assert report.edges["PENDING -> SUCCEEDED"] > EACH
+    assert report.edges["PENDING -> SUCCEEDED"] > 1000
     assert report.edges["CANCELLING -> CANCELLED"] > 0
 
 

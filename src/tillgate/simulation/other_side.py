@@ -226,7 +226,7 @@ class OtherSide:
             case Fault.NOTIFY_LATE:
                 wait = 3 * S + stage.dice.up_to("notify.late", _LATE // MS) * MS
             case Fault.NOTIFY_TWICE:
-                stage.after(wait * 3, self._send, case, told, 0)
+                self._send_after(wait * 3, case, told)
             case Fault.NOTIFY_FIRST:
                 wait = 0
             case Fault.NOTIFY_BAD_SIGNATURE:
@@ -235,13 +235,17 @@ class OtherSide:
             case Fault.NOTIFY_WRONG_AMOUNT:
                 case.last_bad = max(case.last_bad, stage.now + 3 * wait)
                 case.had_bad_answer = True
-                stage.after(wait, self._send, case, with_other_amount(told), 0)
+                self._send_after(wait, case, with_other_amount(told))
                 if stage.dice.chance("notify.wrong_again", 0.5):
-                    stage.after(wait * 2, self._send, case, with_other_amount(told), 0)
+                    self._send_after(wait * 2, case, with_other_amount(told))
                 wait *= 3
             case _:
                 pass
-        stage.after(wait, self._send, case, told, 0)
+        self._send_after(wait, case, told)
+
+    def _send_after(self, wait: int, case: Case, told: Notification) -> None:
+        case.untold += 1
+        self._stage.after(wait, self._send, case, told, 0)
 
     def _send_badly_signed(self, case: Case, told: Notification) -> None:
         """Nothing to see here: at depth core a signature is a word, and a bad one never counts."""
@@ -249,10 +253,13 @@ class OtherSide:
     def _send(self, case: Case, told: Notification, repeats: int) -> None:
         is_away = self._stage.outage() in (Fault.NETWORK_DOWN, Fault.NETWORK_SILENT)
         if not is_away and self._deliver(case, told):
+            case.untold -= 1
             return
         self._stage.count(Fault.NOTIFY_REFUSED)
         if repeats < len(NOTIFY_WAITS):
             self._stage.after(NOTIFY_WAITS[repeats], self._send, case, told, repeats + 1)
+        else:
+            case.untold -= 1
 
 
 Told = Any

@@ -54,6 +54,7 @@ class Case:
         waiting_since: when it last began to wait, in the world's time; None while it rests.
         last_bad: when it last met a fault: until then nothing bounds its length.
         flights: copies of requests that have not reached the network yet.
+        untold: notifications that are on their way or will be sent again.
         is_flipped: the network broke its promise: a success after an end.
     """
 
@@ -73,6 +74,7 @@ class Case:
     cancels_sent: int = 0
     inquiries_sent: int = 0
     flights: int = 0
+    untold: int = 0
     had_bad_answer: bool = False
     is_told: bool = False
     is_customer_asked: bool = False

@@ -162,10 +162,11 @@ class World:
         check_end(self._cases.values(), is_cut=is_cut)
 
     def _is_over(self) -> bool:
-        """Only UNRESOLVED ones still ask, hour by hour, and everything had its time."""
+        """Only UNRESOLVED ones still ask; all was told, and everything had its time."""
         horizon = self._horizon
         return all(
             (case.row.next_action_at is None or case.row.status is Status.UNRESOLVED)
+            and not case.untold
             and self._stage.now > case.closes_at + horizon
             for case in self._cases.values()
         )
