@@ -30,7 +30,7 @@ from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import open_payment, step
 from tillgate.core.results import Outcome
 from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Unmatched
-from tillgate.store.sqlite import open_sqlite
+from tillgate.store.sqlite import SELECT_WAITING, open_sqlite
 
 NOW = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
 
@@ -271,7 +271,7 @@ def test_waiting_payments_come_soonest_first_and_resting_ones_not(tmp_path):
             await store.open(each)
         finished = paid(done.payment, "p")
         await store.save(finished, history(finished, "x"), keep_body=False)
-        waiting = await store.load_waiting()
+        waiting = await store.load_waiting(limit=99)
         assert list(waiting) == [early.payment, late.payment]
 
     with_store(tmp_path, work)
@@ -328,7 +328,7 @@ def test_a_full_disk_fails_the_write_saves_nothing_and_heals(tmp_path):
         failed = [result for result in results if isinstance(result, StoreError)]
         assert failed
         assert "full" in str(failed[0])
-        saved = {payment.payment_request_id for payment in await store.load_waiting()}
+        saved = {payment.payment_request_id for payment in await store.load_waiting(limit=99)}
         told = {
             f"pay_{n:05}"
             for n, result in zip(range(2, 60), results, strict=True)
@@ -399,8 +399,8 @@ def test_only_what_is_due_by_then_is_read(tmp_path):
         await store.open(first)
         due = first.payment.next_action_at
         return (
-            list(await store.load_waiting(due - timedelta(microseconds=1))),
-            list(await store.load_waiting(due)),
+            list(await store.load_waiting(due - timedelta(microseconds=1), limit=9)),
+            list(await store.load_waiting(due, limit=9)),
         )
 
     before, then = with_store(tmp_path, work)
@@ -451,3 +451,29 @@ def test_after_closing_nothing_is_taken(tmp_path):
             await store.open(opening(99))
 
     asyncio.run(run())
+
+
+def test_waiting_payments_come_in_batches_that_meet_without_gap_or_repeat(tmp_path):
+    """Many rows share one moment: the id decides between them."""
+
+    async def work(store):
+        for number in range(1, 8):
+            placed_at = NOW + timedelta(seconds=number // 4)
+            await store.open(opening(number, placed_at=placed_at))
+        seen, last = [], None
+        while batch := await store.load_waiting(after=last, limit=2):
+            seen += [payment.payment_request_id for payment in batch]
+            last = batch[-1]
+        assert seen == [f"pay_{number:05}" for number in range(1, 8)]
+
+    with_store(tmp_path, work)
+
+
+def test_a_batch_of_waiting_payments_is_read_by_the_index(tmp_path):
+    async def work(store):
+        rows = store._all(f"EXPLAIN QUERY PLAN {SELECT_WAITING}", 1, 1, "", 1)
+        plan = " ".join(row["detail"] for row in rows)
+        assert "SEARCH payment USING INDEX ix_payment_next_action_at" in plan
+        assert "SCAN" not in plan
+
+    with_store(tmp_path, work)

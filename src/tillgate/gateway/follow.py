@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, assert_never
 
 from tillgate.clock import Clock
 from tillgate.connectors import Connector
-from tillgate.core.errors import NetworkDown, PaymentIdTaken, StaleVersion, StoreError
+from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
 from tillgate.core.model import (
     Alert,
     Effect,
@@ -29,7 +29,6 @@ from tillgate.core.model import (
     PayAnswered,
     Payment,
     PaymentRequestId,
-    PayNeverLeft,
     SendCancel,
     SendInquiry,
     SendPay,
@@ -40,9 +39,10 @@ from tillgate.core.model import (
     TimerDue,
 )
 from tillgate.core.payment import step
-from tillgate.gateway.circuit import Circuit
+from tillgate.gateway.calls import TOO_MANY, Calls, Send, not_sent
 from tillgate.gateway.history import row_of
-from tillgate.gateway.sealing import CannotUnseal, Sealer
+from tillgate.gateway.lanes import Slot
+from tillgate.gateway.sealing import Sealer
 from tillgate.store import KeyHeld, Opened, Opening, OrderHeld, Store
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ STORE_RETRY_S = 1.0
 LOOK_INTERVAL_S = 2.0
 OVERDUE = timedelta(seconds=2)
 """A row this long overdue that nobody drives is taken up: within 5 s of its moment, as designed."""
+BATCH_ROWS = 500
+"""Waiting rows read at once: about 20 ms of this process, then everybody else has a turn. Ours."""
 STOP_GRACE_S = 9.0
 """How long a stop lets running calls end: the longest one takes 8 s."""
 
@@ -71,6 +73,7 @@ class _Driven:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
     timer: asyncio.TimerHandle | None = None
+    is_queued: bool = False
     waiters: dict[asyncio.Future[None], None] = field(default_factory=dict)
 
 
@@ -81,58 +84,54 @@ class Follower:
         self, store: Store, connectors: Mapping[str, Connector], sealer: Sealer, clock: Clock
     ) -> None:
         self._store = store
-        self._connectors = connectors
-        self._sealer = sealer
         self._clock = clock
-        self._circuits = {name: Circuit() for name in connectors}
+        self._calls = Calls(store, connectors, sealer, clock)
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
-
-    def check_admitted(self, connector: str) -> None:
-        """Refuse a new sale while its network is away.
-
-        Raises:
-            NetworkDown: nothing was saved; come again in a moment.
-        """
-        circuit = self._circuits[connector]
-        if not circuit.admits(self._clock.now()):
-            raise NetworkDown(
-                "The payment network cannot be reached just now; nothing was charged."
-                " Try again in a few seconds or take another method."
-            )
-
-    def networks(self) -> dict[str, str]:
-        """`up` or `down` by connector, for operators."""
-        return {name: "down" if c.is_open else "up" for name, c in self._circuits.items()}
+        self.check_admitted = self._calls.check_admitted
+        self.networks = self._calls.networks
 
     async def recover(self) -> int:
         """Take up every payment that an earlier process left unfinished; returns how many."""
-        waiting = await self._store.load_waiting()
-        for payment in waiting:
-            self._drive(_Driven(payment))
+        taken_up, last = 0, None
+        while batch := await self._store.load_waiting(after=last, limit=BATCH_ROWS):
+            taken_up += self._take_up(batch)
+            last = batch[-1]
+            # A row whose timer fired meanwhile moved on to a later moment: it is known by then.
+            await asyncio.sleep(0)
         self._spawn(self._look_for_forgotten())
-        return len(waiting)
+        return taken_up
+
+    def _take_up(self, batch: Sequence[Payment]) -> int:
+        """Drive those of these payments that nobody drives yet; returns how many."""
+        unknown = [each for each in batch if each.payment_request_id not in self._driven]
+        for payment in unknown:
+            self._drive(_Driven(payment))
+        return len(unknown)
 
     async def _look_for_forgotten(self) -> None:
         """Take up rows that are overdue and driven by nobody: whatever went wrong, the row is the
         queue.
 
-        A commit that was reported as failed and is durable all the same leaves such a row.
+        A commit that was reported as failed and is durable all the same leaves such a row. One look
+        reads one batch, and the next one goes on behind it: also where many that are driven wait
+        for a place, looking stays cheap.
         """
+        last: Payment | None = None
         while not self._stopping.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._stopping.wait()
+            overdue_since = self._clock.now() - OVERDUE
             try:
-                overdue = await self._store.load_waiting(self._clock.now() - OVERDUE)
+                batch = await self._store.load_waiting(overdue_since, after=last, limit=BATCH_ROWS)
             except StoreError as error:
                 log.error("the queue cannot be read: %s", error)
                 continue
-            for payment in overdue:
-                if payment.payment_request_id not in self._driven and not self._stopping.is_set():
-                    log.warning("%s: taken up, overdue", payment.payment_request_id)
-                    self._drive(_Driven(payment))
+            last = batch[-1] if len(batch) == BATCH_ROWS else None
+            if not self._stopping.is_set() and (taken_up := self._take_up(batch)):
+                log.warning("taken up %d overdue payments that nobody drove", taken_up)
 
     async def open(
         self, opening: Opening, body: bytes, taken: Step
@@ -168,6 +167,12 @@ class Follower:
         Raises:
             StoreError: nothing was saved; the fact may be brought again.
         """
+        return await self._apply(payment_request_id, event, None)
+
+    async def _apply(
+        self, payment_request_id: PaymentRequestId, event: Event, slot: Slot | None
+    ) -> Payment | None:
+        """See `apply`. A place among the calls that is at hand serves the call that follows."""
         driven = self._driven.get(payment_request_id)
         if driven is None:
             payment = await self._store.load(payment_request_id)
@@ -178,7 +183,7 @@ class Follower:
         driven.users += 1
         try:
             async with driven.lock:
-                await self._apply_locked(driven, event)
+                await self._apply_locked(driven, event, slot)
                 return driven.payment
         finally:
             driven.users -= 1
@@ -238,12 +243,11 @@ class Follower:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _apply_locked(self, driven: _Driven, event: Event) -> None:
+    async def _apply_locked(self, driven: _Driven, event: Event, slot: Slot | None) -> None:
         key = driven.payment.payment_request_id
         for _ in range(SAVE_ATTEMPTS_MAX):
             now = self._clock.now()
-            policy = self._connectors[driven.payment.order.connector].policy
-            taken = step(driven.payment, event, now, policy)
+            taken = step(driven.payment, event, now, self._calls.policy(driven.payment))
             if taken.payment is driven.payment:
                 return
             try:
@@ -261,7 +265,7 @@ class Follower:
                 continue
             driven.payment = taken.payment
             self._drive(driven)
-            self._perform(driven, taken.effects)
+            self._perform(driven, taken.effects, slot)
             return
         raise StaleVersion(f"{key}: somebody else keeps saving this payment")
 
@@ -290,39 +294,68 @@ class Follower:
 
     def _set_timer(self, driven: _Driven, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
-        driven.timer = loop.call_later(delay_s, lambda: self._spawn(self._timer_due(driven)))
+        driven.timer = loop.call_later(delay_s, lambda: self._ask_for_place(driven))
 
-    async def _timer_due(self, driven: _Driven) -> None:
+    def _ask_for_place(self, driven: _Driven) -> None:
+        """A due step waits for its place before it is taken: what it saves is then true.
+
+        Which call it will be, the step itself tells beforehand; it is taken anew in its turn.
+        """
+        if driven.is_queued:
+            return
+        policy = self._calls.policy(driven.payment)
+        try:
+            coming = step(driven.payment, TimerDue(), self._clock.now(), policy)
+        except Exception:
+            self._try_again(driven)
+            return
+        send = next((effect for effect in coming.effects if isinstance(effect, Send)), None)
+        if send is None:
+            self._spawn(self._timer_due(driven, None))
+            return
+        driven.is_queued = True
+        self._calls.ask(coming.payment, send, lambda slot: self._start_due(driven, slot))
+
+    def _start_due(self, driven: _Driven, slot: Slot) -> bool:
+        driven.is_queued = False
+        if self._stopping.is_set() or driven.payment.next_action_at is None:
+            return False
+        self._spawn(self._timer_due(driven, slot))
+        return True
+
+    async def _timer_due(self, driven: _Driven, slot: Slot | None) -> None:
         before = driven.payment
         try:
-            await self.apply(before.payment_request_id, TimerDue())
+            await self._apply(before.payment_request_id, TimerDue(), slot)
         except StoreError as error:
             log.error("%s: not saved, trying again: %s", before.payment_request_id, error)
             self._set_timer(driven, STORE_RETRY_S)
             return
         except Exception:
-            # A fault of ours must not leave a payment without a timer.
-            log.exception("%s: a step failed, trying again", before.payment_request_id)
-            self._set_timer(driven, STORE_RETRY_S)
+            self._try_again(driven)
             return
+        finally:
+            if slot:
+                slot.give_back()
         if driven.payment is before:
-            # The timer came a moment early by the wall clock.
+            # The timer came a moment early by the wall clock, or another fact came first.
             self._drive(driven)
 
-    def _perform(self, driven: _Driven, effects: tuple[Effect, ...]) -> None:
+    def _try_again(self, driven: _Driven) -> None:
+        """A fault of ours (called where it is caught) must not leave a payment without a timer."""
+        log.exception("%s: a step failed, trying again", driven.payment.payment_request_id)
+        self._set_timer(driven, STORE_RETRY_S)
+
+    def _perform(
+        self, driven: _Driven, effects: tuple[Effect, ...], slot: Slot | None = None
+    ) -> None:
         for effect in effects:
-            if self._stopping.is_set() and isinstance(effect, _CALLS):
-                # The row says that it is due: the next process sends it.
-                continue
             match effect:
-                case SendPay():
-                    self._spawn(self._call(driven, self._pay(driven)))
-                case SendInquiry():
-                    self._spawn(self._call(driven, self._connector(driven).inquire(driven.payment)))
-                case SendCancel():
-                    self._spawn(self._call(driven, self._connector(driven).cancel(driven.payment)))
-                case SendRefund():
-                    self._spawn(self._call(driven, self._connector(driven).refund(driven.payment)))
+                case SendPay() | SendInquiry() | SendCancel() | SendRefund():
+                    # While stopping: the row says that it is due, and the next process sends it.
+                    if not self._stopping.is_set():
+                        place = slot.pass_on() if slot else None
+                        self._spawn(self._call(driven, driven.payment, effect, place))
                 case TellTill():
                     pass  # `_drive` wakes whoever waits; each looks for itself whether it is done
                 case Alert(reason):
@@ -330,30 +363,21 @@ class Follower:
                 case _:
                     assert_never(effect)
 
-    async def _call(self, driven: _Driven, call: Coroutine[Any, Any, Event]) -> None:
-        """Perform one call and apply its outcome."""
-        event = await call
-        changed = self._circuits[driven.payment.order.connector].heard(event, self._clock.now())
-        if changed:
-            log.warning("alert: %s: %s", driven.payment.order.connector, changed)
+    async def _call(self, driven: _Driven, asked: Payment, send: Send, slot: Slot | None) -> None:
+        """Perform one call of the payment as it was saved then, and apply its outcome."""
+        slot = slot or await self._calls.place(asked, send)
         try:
-            await self.apply(driven.payment.payment_request_id, event)
+            if slot is None:
+                event = not_sent(send, TOO_MANY)
+            else:
+                event = await self._calls.perform(asked, driven.payment, send, driven.body)
+            await self._apply(asked.payment_request_id, event, slot)
         except StoreError as error:
             # The row still awaits this call's outcome; its timer will ask the network again.
-            log.error("%s: outcome not saved: %s", driven.payment.payment_request_id, error)
-
-    async def _pay(self, driven: _Driven) -> Event:
-        key = driven.payment.payment_request_id
-        if driven.body is None:
-            try:
-                sealed = await self._store.load_pay_body(key)
-                driven.body = self._sealer.unseal(sealed or b"", key)
-            except (CannotUnseal, StoreError) as error:
-                return PayNeverLeft(f"the stored request cannot be read: {error}")
-        return await self._connector(driven).pay(driven.body)
-
-    def _connector(self, driven: _Driven) -> Connector:
-        return self._connectors[driven.payment.order.connector]
+            log.error("%s: outcome not saved: %s", asked.payment_request_id, error)
+        finally:
+            if slot:
+                slot.give_back()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -365,9 +389,6 @@ class Follower:
         if not task.cancelled() and (error := task.exception()):
             # A fault of ours. The payment's row is intact and its timer set.
             log.error("a step failed", exc_info=error)
-
-
-_CALLS = (SendPay, SendInquiry, SendCancel, SendRefund)
 
 
 def _wake(driven: _Driven) -> None:

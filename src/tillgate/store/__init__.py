@@ -128,8 +128,16 @@ class Store(Protocol):
         """The sealed pay request, or None once it was erased."""
         ...
 
-    async def load_waiting(self, before: datetime | None = None) -> Sequence[Payment]:
-        """Every payment whose `next_action_at` is (by then, if given) due, soonest first."""
+    async def load_waiting(
+        self, before: datetime | None = None, *, after: Payment | None = None, limit: int
+    ) -> Sequence[Payment]:
+        """Payments whose `next_action_at` is (by then, if given) due, soonest first.
+
+        Args:
+            before: leaves out what is due later.
+            after: the last payment of the batch before; None begins.
+            limit: at most so many; fewer come only when these are the last.
+        """
         ...
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:

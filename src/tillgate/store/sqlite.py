@@ -62,7 +62,9 @@ SELECT_BY_KEY = (
 )
 SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
 SELECT_WAITING = (
-    f"SELECT {_SELECTED} FROM payment WHERE next_action_at <= ? ORDER BY next_action_at"
+    f"SELECT {_SELECTED} FROM payment"
+    " WHERE next_action_at <= ? AND (next_action_at, payment_request_id) > (?, ?)"
+    " ORDER BY next_action_at, payment_request_id LIMIT ?"
 )
 SELECT_BODY = "SELECT pay_body FROM payment WHERE payment_request_id = ?"
 SELECT_HISTORY = (
@@ -149,9 +151,15 @@ class SqliteStore:
         row = self._one(SELECT_BODY, payment_request_id)
         return row["pay_body"] if row else None
 
-    async def load_waiting(self, before: datetime | None = None) -> Sequence[Payment]:
+    async def load_waiting(
+        self, before: datetime | None = None, *, after: Payment | None = None, limit: int
+    ) -> Sequence[Payment]:
         due_by = _FOR_EVER if before is None else to_microseconds(before)
-        return [to_payment(row) for row in self._all(SELECT_WAITING, due_by)]
+        last_at, last_key = -_FOR_EVER, ""
+        if after is not None and after.next_action_at is not None:
+            last_at, last_key = to_microseconds(after.next_action_at), after.payment_request_id
+        rows = self._all(SELECT_WAITING, due_by, last_at, last_key, limit)
+        return [to_payment(row) for row in rows]
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
         return [

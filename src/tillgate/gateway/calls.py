@@ -1,0 +1,211 @@
+"""Calls towards the networks: one at a time per payment, so many at once per network, none late.
+
+A call's time-out and the moment its outcome counts as lost are saved before it leaves. So a call
+that cannot leave within its grace does not leave at all: it comes back as never sent, and its row
+plans the next one. A due payment asks for its place before its step is taken (`ask`), so that its
+wait costs it nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import assert_never
+
+from tillgate.clock import Clock
+from tillgate.connectors import Connector
+from tillgate.core.errors import NetworkDown, StoreError
+from tillgate.core.model import (
+    Call,
+    CancelUnanswered,
+    Event,
+    InquiryUnanswered,
+    Payment,
+    PayNeverLeft,
+    RefundUnanswered,
+    SendCancel,
+    SendInquiry,
+    SendPay,
+    SendRefund,
+    Status,
+)
+from tillgate.core.pacing import Policy
+from tillgate.gateway.circuit import Circuit
+from tillgate.gateway.lanes import Lane, Slot, Start, Urgency
+from tillgate.gateway.sealing import CannotUnseal, Sealer
+from tillgate.store import Store
+
+log = logging.getLogger(__name__)
+
+Send = SendPay | SendInquiry | SendCancel | SendRefund
+TOO_MANY = "not sent: too many calls were under way"
+
+
+class Calls:
+    """The way out of one process."""
+
+    def __init__(
+        self, store: Store, connectors: Mapping[str, Connector], sealer: Sealer, clock: Clock
+    ) -> None:
+        self._store = store
+        self._connectors = connectors
+        self._sealer = sealer
+        self._clock = clock
+        self._circuits = {name: Circuit() for name in connectors}
+        self._lanes = {name: Lane() for name in connectors}
+
+    def check_admitted(self, connector: str) -> None:
+        """Refuse a new sale while its network is away.
+
+        Raises:
+            NetworkDown: nothing was saved; come again in a moment.
+        """
+        if not self._circuits[connector].admits(self._clock.now()):
+            raise NetworkDown(
+                "The payment network cannot be reached just now; nothing was charged."
+                " Try again in a few seconds or take another method."
+            )
+
+    def networks(self) -> dict[str, str]:
+        """`up` or `down` by connector, for operators."""
+        return {name: "down" if c.is_open else "up" for name, c in self._circuits.items()}
+
+    def policy(self, payment: Payment) -> Policy:
+        """The numbers of the payment's network."""
+        return self._connectors[payment.order.connector].policy
+
+    def ask(self, payment: Payment, send: Send, start: Start) -> None:
+        """Call `start` with a place for this call of the payment as its step makes it, in its
+        turn.
+        """
+        self._lanes[payment.order.connector].ask(_urgency(payment, send), start)
+
+    async def place(self, payment: Payment, send: Send) -> Slot | None:
+        """A place for a call that a fact led to and that is saved already; None when there was none
+        in time.
+        """
+        given: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+
+        def start(slot: Slot) -> bool:
+            if given.done():
+                return False
+            given.set_result(slot)
+            return True
+
+        self.ask(payment, send, start)
+        if not given.done():
+            left = self._time_left(payment, send).total_seconds()
+            await asyncio.wait([given], timeout=max(left, 0))
+        if given.done():
+            return given.result()
+        given.cancel()
+        return None
+
+    async def perform(
+        self, asked: Payment, now: Payment, send: Send, body: bytes | None = None
+    ) -> Event:
+        """Make one call and tell its outcome.
+
+        Args:
+            asked: the payment as it was saved with this call counted.
+            now: the payment as it is now, which may not want it any more.
+            send: which call.
+            body: the pay request, if it is at hand.
+        """
+        if self._time_left(asked, send) < timedelta(0):
+            return not_sent(send, TOO_MANY)
+        if not _is_wanted(now, send):
+            return not_sent(send, "not sent: not wanted any more")
+        outcome = await self._send(now, send, body)
+        name = now.order.connector
+        changed = self._circuits[name].heard(outcome, self._clock.now())
+        if changed:
+            log.warning("alert: %s: %s", name, changed)
+        return outcome
+
+    async def _send(self, payment: Payment, send: Send, body: bytes | None) -> Event:
+        connector = self._connectors[payment.order.connector]
+        match send:
+            case SendPay():
+                if body is None:
+                    try:
+                        body = await self._stored_body(payment)
+                    except (CannotUnseal, StoreError) as error:
+                        return PayNeverLeft(f"the stored request cannot be read: {error}")
+                return await connector.pay(body)
+            case SendInquiry():
+                return await connector.inquire(payment)
+            case SendCancel():
+                return await connector.cancel(payment)
+            case SendRefund():
+                return await connector.refund(payment)
+            case _:
+                assert_never(send)
+
+    async def _stored_body(self, payment: Payment) -> bytes:
+        key = payment.payment_request_id
+        return self._sealer.unseal(await self._store.load_pay_body(key) or b"", key)
+
+    def _time_left(self, payment: Payment, send: Send) -> timedelta:
+        """Until the call must have left: its time-out before its outcome counts as lost."""
+        assert payment.next_action_at is not None, "a counted call has its moment saved"
+        policy = self.policy(payment)
+        return payment.next_action_at - _timeout(policy, send) - self._clock.now()
+
+
+def not_sent(send: Send, reason: str) -> Event:
+    """The outcome of a call that never left this process."""
+    match send:
+        case SendPay():
+            return PayNeverLeft(reason)
+        case SendInquiry():
+            return InquiryUnanswered(reason)
+        case SendCancel():
+            return CancelUnanswered(reason)
+        case SendRefund():
+            return RefundUnanswered(reason)
+        case _:
+            assert_never(send)
+
+
+def _urgency(payment: Payment, send: Send) -> Urgency:
+    match send:
+        case SendPay():
+            return Urgency.SALE if payment.sends == 1 else Urgency.MONEY
+        case SendInquiry():
+            return Urgency.QUESTION
+        case SendCancel() | SendRefund():
+            return Urgency.MONEY
+        case _:
+            assert_never(send)
+
+
+def _is_wanted(payment: Payment, send: Send) -> bool:
+    """Whether the payment still awaits this call; a pay that is being cancelled must not leave."""
+    match send:
+        case SendPay():
+            return payment.calling is Call.PAY and payment.status is Status.PENDING
+        case SendInquiry():
+            return payment.calling is Call.INQUIRY
+        case SendCancel():
+            return payment.calling is Call.CANCEL
+        case SendRefund():
+            return payment.calling is Call.REFUND
+        case _:
+            assert_never(send)
+
+
+def _timeout(policy: Policy, send: Send) -> timedelta:
+    match send:
+        case SendPay():
+            return policy.pay_timeout
+        case SendInquiry():
+            return policy.inquiry_timeout
+        case SendCancel():
+            return policy.cancel_timeout
+        case SendRefund():
+            return policy.refund_timeout
+        case _:
+            assert_never(send)
