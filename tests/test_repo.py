@@ -44,7 +44,8 @@ def test_imports_follow_the_arrows_of_the_floor_plan():
 
 # Where the clock, randomness and the environment may be read.
 CLOCK = {"clock.py", "logs.py", "cli/till.py", "cli/demo.py"}
-RANDOM = {"ids.py", "simulation/dice.py", "simulation/run.py"}  # the last two: seeded
+SEEDED = {"simulation/dice.py", "simulation/run.py", "simulation/gateway_depth/run.py"}
+RANDOM = {"ids.py", *SEEDED}
 ENVIRONMENT = {"cli/serve.py", "cli/till.py", "cli/demo.py"}
 HIDDEN = {
     ("datetime", "now"): CLOCK,
