@@ -5,6 +5,7 @@ commits that are slow, fail, are unknown or are the moment of a crash.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import sqlite3
 from collections.abc import Callable
 from functools import cache
@@ -39,6 +40,7 @@ def database() -> sqlite3.Connection:
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     metadata.create_all(engine)
     connection.row_factory = sqlite3.Row
+    atexit.register(connection.close)
     return connection
 
 

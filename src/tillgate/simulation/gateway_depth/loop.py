@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import warnings
+import inspect
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
@@ -219,20 +219,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """The world is over: nobody runs any more, and nothing is said of tasks that were left."""
         for life in self._lives:
             self.kill(life)
-        with warnings.catch_warnings():
-            # A task that never began holds a coroutine that nobody awaited.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            for life in self._lives:
-                for task in life.tasks:
-                    if task.done():
-                        task._log_traceback = False
-                    else:
-                        task._log_destroy_pending = False  # type: ignore[attr-defined]
-                        work = task.get_coro()
-                        assert work is not None
-                        work.close()
-                life.tasks.clear()
+        for life in self._lives:
+            for task in life.tasks:
+                if task.done():
+                    task._log_traceback = False
+                else:
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _close(task.get_coro())
+            life.tasks.clear()
         self.close()
+
+
+def _close(work: Any) -> None:
+    """End a coroutine, and those it was given and never began to await."""
+    if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+        for inner in list(work.cr_frame.f_locals.values()):
+            if asyncio.iscoroutine(inner):
+                _close(inner)
+    work.close()
 
 
 def _nothing() -> None:
