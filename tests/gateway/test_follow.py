@@ -147,20 +147,21 @@ def test_a_payment_that_was_only_looked_at_is_still_taken_up(tmp_path, monkeypat
 
     async def work(api, network):
         _, payment = await api.post(order(), wait=5)
+        assert payment["status"] == "SUCCEEDED", payment
         cancel = f"/v1/payments/{payment['id']}/cancel"
         headers = {"Authorization": f"Bearer {support.API_KEY}"}
         told = []
         for _ in range(2):
             async with api.session.post(api.url + cancel, headers=headers) as response:
                 told.append(response.status)
-        for _ in range(40):
+        for _ in range(80):
             _, payment = await api.get(f"/v1/payments/{payment['id']}")
             if payment["status"] == "CANCELLED":
                 break
             await asyncio.sleep(0.05)
         return *told, payment["status"]
 
-    quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=timedelta(0))
+    quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=timedelta(seconds=0.5))
     monkeypatch.setattr(follow, "OVERDUE", timedelta(0))
     monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.05)
     monkeypatch.setattr(SqliteStore, "save", saved_but_lost_once)

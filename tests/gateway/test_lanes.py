@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tillgate.alipayplus.client import CONNECTIONS_MAX
+from tillgate.alipayplus.transport import CONNECTIONS_MAX
 from tillgate.gateway.lanes import CALLS_MAX, INQUIRIES_MAX, Lane, Slot, Urgency
 
 SALE, MONEY, QUESTION = Urgency

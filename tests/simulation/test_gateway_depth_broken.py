@@ -13,9 +13,8 @@ import pytest
 from tillgate.alipayplus.client import AlipayPlusClient, NeverSent, NoAnswer
 from tillgate.alipayplus.transport import NoConnection
 from tillgate.core.errors import StoreError
-from tillgate.core.model import TimerDue
 from tillgate.core.payment import step
-from tillgate.gateway.follow import Follower, _Driven
+from tillgate.gateway.follow import STORE_RETRY_S, Follower, _Driven
 from tillgate.gateway.notify import Notifications
 from tillgate.simulation.gateway_depth.run import run
 from tillgate.simulation.gateway_depth.workers import Parts
@@ -28,13 +27,12 @@ AT_MOST = 1_500
 
 
 class ActsBeforeItSaves(Follower):
-    async def _apply_locked(self, driven, event):
+    async def _apply_locked(self, driven, event, *slot):
         now = self._clock.now()
-        policy = self._connectors[driven.payment.order.connector].policy
-        taken = step(driven.payment, event, now, policy)
+        taken = step(driven.payment, event, now, self._calls.policy(driven.payment))
         if taken.payment is not driven.payment:
-            self._perform(driven, taken.effects)
-        await super()._apply_locked(driven, event)
+            self._perform(_Driven(taken.payment, driven.body), taken.effects)
+        await super()._apply_locked(driven, event, *slot)
 
 
 class SendsBeforeItOpens(Follower):
@@ -73,9 +71,9 @@ class KeepsWhatItLookedAt(Follower):
 class LosesATimer(Follower):
     """A step that could not be saved is not tried again."""
 
-    async def _timer_due(self, driven):
-        with contextlib.suppress(StoreError):
-            await self.apply(driven.payment.payment_request_id, TimerDue())
+    def _set_timer(self, driven, delay_s):
+        if delay_s != STORE_RETRY_S:
+            super()._set_timer(driven, delay_s)
 
 
 class IgnoresTheVersion(SqliteStore):
