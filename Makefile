@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format bench mutants lock clean
+.PHONY: help setup demo run test check format bench mutants soak lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure CPU per payment, start-up and memory
 
 mutants: $(READY) ## Put each peer's bug into a copy of the code and demand that it is caught
 	@$(BIN)/python -m tests.mutations $(MUTANTS)
+
+soak: $(READY) ## Kill the gateway 20 times under load and compare the books
+	@$(BIN)/python -m pytest -m soak -s tests/e2e/test_kills.py
 
 lock: $(READY) ## Write constraints.txt from what is installed
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
