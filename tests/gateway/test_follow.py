@@ -33,6 +33,9 @@ from tillgate.gateway import follow
 from tillgate.store.sqlite import SqliteStore
 from tillgate.wiring import _notify_url
 
+A_MOMENT = timedelta(milliseconds=300)
+"""Within its grace a call must leave, so it cannot be nothing."""
+
 
 @pytest.fixture
 def failing(monkeypatch):
@@ -147,21 +150,20 @@ def test_a_payment_that_was_only_looked_at_is_still_taken_up(tmp_path, monkeypat
 
     async def work(api, network):
         _, payment = await api.post(order(), wait=5)
-        assert payment["status"] == "SUCCEEDED", payment
         cancel = f"/v1/payments/{payment['id']}/cancel"
         headers = {"Authorization": f"Bearer {support.API_KEY}"}
         told = []
         for _ in range(2):
             async with api.session.post(api.url + cancel, headers=headers) as response:
                 told.append(response.status)
-        for _ in range(80):
+        for _ in range(40):
             _, payment = await api.get(f"/v1/payments/{payment['id']}")
             if payment["status"] == "CANCELLED":
                 break
             await asyncio.sleep(0.05)
         return *told, payment["status"]
 
-    quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=timedelta(seconds=0.5))
+    quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=A_MOMENT)
     monkeypatch.setattr(follow, "OVERDUE", timedelta(0))
     monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.05)
     monkeypatch.setattr(SqliteStore, "save", saved_but_lost_once)

@@ -22,7 +22,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -147,16 +147,21 @@ class SigningKey:
     def sign(self, path: str, client_id: str, time: str, body: bytes) -> str:
         """The value of the `Signature` header. About 0.3 ms of CPU. Never raises."""
         content = content_to_sign(path, client_id, time, body)
-        signature = base64.b64encode(self._key.sign(content, _PADDING, _HASH))
-        return (
-            f"algorithm={ALGORITHM},keyVersion={self.version},signature={quote(signature, safe='')}"
-        )
+        signature = _percent_encoded(base64.b64encode(self._key.sign(content, _PADDING, _HASH)))
+        return f"algorithm={ALGORITHM},keyVersion={self.version},signature={signature}"
 
     def public_pem(self) -> bytes:
         """The public half, for the other side's key ring."""
         return self._key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+
+
+def _percent_encoded(text: bytes) -> str:
+    """What `urllib.parse.quote` makes of base64: without its loop over every character, 12 of
+    the signature's 330 microseconds.
+    """
+    return text.decode().replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
 
 
 class KeyRing:

@@ -22,6 +22,7 @@ from tillgate.connectors import Connector
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
 from tillgate.core.model import (
     Alert,
+    Call,
     Effect,
     Event,
     InquiryAnswered,
@@ -303,18 +304,25 @@ class Follower:
         """
         if driven.is_queued:
             return
-        policy = self._calls.policy(driven.payment)
         try:
-            coming = step(driven.payment, TimerDue(), self._clock.now(), policy)
+            coming, send = self._coming(driven.payment)
         except Exception:
             self._try_again(driven)
             return
-        send = next((effect for effect in coming.effects if isinstance(effect, Send)), None)
         if send is None:
             self._spawn(self._timer_due(driven, None))
             return
         driven.is_queued = True
-        self._calls.ask(coming.payment, send, lambda slot: self._start_due(driven, slot))
+        self._calls.ask(coming, send, lambda slot: self._start_due(driven, slot))
+
+    def _coming(self, payment: Payment) -> tuple[Payment, Send | None]:
+        """What the due step would make of a payment now, and the call it would ask for."""
+        is_planned_inquiry = payment.next_action is Call.INQUIRY and not payment.has_asked_last
+        if is_planned_inquiry and payment.status is Status.PENDING:
+            return payment, SendInquiry()  # nearly all of them: not worth a step
+        coming = step(payment, TimerDue(), self._clock.now(), self._calls.policy(payment))
+        sends = (effect for effect in coming.effects if isinstance(effect, Send))
+        return coming.payment, next(sends, None)
 
     def _start_due(self, driven: _Driven, slot: Slot) -> bool:
         driven.is_queued = False
