@@ -410,6 +410,12 @@ def _simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         " (default: gateway)",
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        choices=(1, 2, 3),
+        help="gateways over the one store (default: drawn for each world)",
+    )
+    parser.add_argument(
         "--only", type=_whole, metavar="INDEX", help="one world alone, with all that happens in it"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -8,6 +8,7 @@ import logging
 import sys
 from time import perf_counter
 
+from tillgate.core.errors import ConfigError
 from tillgate.ids import new_secret
 from tillgate.simulation import run as core_depth
 from tillgate.simulation.checks import INVARIANTS
@@ -15,26 +16,40 @@ from tillgate.simulation.gateway_depth import run as gateway_depth
 from tillgate.simulation.run import Report, Violation
 
 PROGRESS_INTERVAL_S = 1.0
-_DEPTHS = {"core": core_depth, "gateway": gateway_depth}
 
 
 def simulate(arguments: argparse.Namespace) -> int:
-    """Run it; 1 when an invariant did not hold."""
+    """Run it; 1 when an invariant did not hold.
+
+    Raises:
+        ConfigError: depth core has no workers to choose.
+    """
     # What the gateway's code would log is in the tape.
     logging.getLogger("tillgate").addHandler(logging.NullHandler())
     asked: int | None = arguments.seed
     seed = int.from_bytes(new_secret(4)) if asked is None else asked
     only: int | None = arguments.only
-    depth = _DEPTHS[arguments.depth]
-    if only is not None and not arguments.json:
-        print("\n".join(depth.tape_of(seed, only)), end="\n\n")
-    progress = _Progress(arguments.payments)
-    report = depth.run(seed, arguments.payments, only=only, progress=progress)
+    payments: int = arguments.payments
+    workers: int | None = arguments.workers
+    progress = _Progress(payments)
+    tape: list[str] = []
+    if arguments.depth == "gateway":
+        if only is not None:
+            tape = gateway_depth.tape_of(seed, only, workers=workers)
+        report = gateway_depth.run(seed, payments, only=only, workers=workers, progress=progress)
+    elif workers is not None:
+        raise ConfigError(["--workers: only depth gateway has workers; leave it out"])
+    else:
+        if only is not None:
+            tape = core_depth.tape_of(seed, only)
+        report = core_depth.run(seed, payments, only=only, progress=progress)
     progress.end()
+    if tape and not arguments.json:
+        print("\n".join(tape), end="\n\n")
     if arguments.json:
         print(json.dumps(report.as_json(), indent=2))
     else:
-        print("\n".join(_text(report)))
+        print("\n".join(_text(report, workers)))
     return 1 if report.violations else 0
 
 
@@ -66,7 +81,7 @@ class _Progress:
             print(file=sys.stderr)
 
 
-def _text(report: Report) -> list[str]:
+def _text(report: Report, workers: int | None) -> list[str]:
     whole = report.as_json()
     lines = [
         f"seed {report.seed}, depth {report.depth}: {report.payments:,} payments"
@@ -82,7 +97,9 @@ def _text(report: Report) -> list[str]:
     if report.edges_never_visited:
         lines += ["", f"never visited: {', '.join(report.edges_never_visited)}"]
     for violation in report.violations:
-        lines += ["", *_violation(violation, report.depth)]
+        of_workers = f" --workers {workers}" if workers else ""
+        options = f"--depth {report.depth}{of_workers} --seed {violation.seed}"
+        lines += ["", *_violation(violation, options)]
     return [
         *lines,
         "",
@@ -92,11 +109,11 @@ def _text(report: Report) -> list[str]:
     ]
 
 
-def _violation(one: Violation, depth: str) -> list[str]:
+def _violation(one: Violation, options: str) -> list[str]:
     return [
         f"VIOLATED {one.invariant}: {INVARIANTS[one.invariant]}",
         f"  {one.detail}",
-        f"  all of it: tillgate simulate --depth {depth} --seed {one.seed} --only {one.index}",
+        f"  all of it: tillgate simulate {options} --only {one.index}",
         f"  shrunk to the draws {one.draws}:",
         *(f"    {line}" for line in one.tape),
     ]

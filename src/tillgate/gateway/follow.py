@@ -54,6 +54,8 @@ ours.
 """
 STORE_RETRY_S = 1.0
 """Wait before a due step is tried again when the store could not save it."""
+READ_AGAIN_S = 0.25
+"""How often a waiting till's payment is read that this process does not drive."""
 LOOK_INTERVAL_S = 2.0
 OVERDUE = timedelta(seconds=2)
 """A row this long overdue that nobody drives is taken up: within 5 s of its moment, as designed."""
@@ -89,6 +91,7 @@ class Follower:
         self._calls = Calls(store, connectors, sealer, clock)
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._look: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         self.check_admitted = self._calls.check_admitted
         self.networks = self._calls.networks
@@ -101,7 +104,7 @@ class Follower:
             last = batch[-1]
             # A row whose timer fired meanwhile moved on to a later moment: it is known by then.
             await asyncio.sleep(0)
-        self._spawn(self._look_for_forgotten())
+        self._look = self._spawn(self._look_for_forgotten())
         return taken_up
 
     def _take_up(self, batch: Sequence[Payment]) -> int:
@@ -120,10 +123,8 @@ class Follower:
         for a place, looking stays cheap.
         """
         last: Payment | None = None
-        while not self._stopping.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_INTERVAL_S):
-                    await self._stopping.wait()
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL_S)
             overdue_since = self._clock.now() - OVERDUE
             try:
                 batch = await self._store.load_waiting(overdue_since, after=last, limit=BATCH_ROWS)
@@ -131,7 +132,7 @@ class Follower:
                 log.error("the queue cannot be read: %s", error)
                 continue
             last = batch[-1] if len(batch) == BATCH_ROWS else None
-            if not self._stopping.is_set() and (taken_up := self._take_up(batch)):
+            if taken_up := self._take_up(batch):
                 log.warning("taken up %d overdue payments that nobody drove", taken_up)
 
     async def open(
@@ -204,14 +205,18 @@ class Follower:
         """The payment once it is final (or as `is_done` says), or as it is after so many seconds
         or at a stop of this process.
         """
-        driven = self._driven.get(payment.payment_request_id)
-        if driven is None:
-            return await self._store.load(payment.payment_request_id) or payment
+        key = payment.payment_request_id
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not is_done(driven.payment) and not self._stopping.is_set():
-                    await self._next_word(driven)
-        return driven.payment
+                while not is_done(payment) and not self._stopping.is_set():
+                    driven = self._driven.get(key)
+                    if driven is None:
+                        # Somebody else drives it, or nobody took it up yet.
+                        await asyncio.sleep(READ_AGAIN_S)
+                    elif not is_done(driven.payment):
+                        await self._next_word(driven)
+                    payment = await self.current(key) or payment
+        return await self.current(key) or payment
 
     async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -232,6 +237,8 @@ class Follower:
     async def stop(self) -> None:
         """Send nothing new, let running calls end, and leave the rest to the next process."""
         self.release_waiters()
+        if self._look:
+            self._look.cancel()
         for driven in self._driven.values():
             if driven.timer:
                 driven.timer.cancel()
@@ -387,10 +394,11 @@ class Follower:
             if slot:
                 slot.give_back()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -65,20 +65,6 @@ class _Never:
 NEVER = _Never()
 
 
-class _Selector:
-    """In place of waiting for sockets: time passes."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None:
-            raise Stuck
-        if timeout > 0:
-            self._stage.now += round(timeout * _MICROSECONDS)
-        return []
-
-
 class VirtualLoop(asyncio.BaseEventLoop):
     """See the module. Its time is `stage.now`."""
 
@@ -88,8 +74,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, stage: Stage) -> None:
         super().__init__()
         self._stage = stage
-        self._selector = _Selector(stage)
-        self._clock_resolution = _RESOLUTION_S
         self._nothing = asyncio.Handle(_nothing, (), self)
         self._nothing.cancel()
         self.outside = Life()
@@ -98,6 +82,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Seconds since the world began."""
         return self._stage.now / _MICROSECONDS
+
+    def _run_once(self) -> None:
+        """What is ready runs; with nothing ready, time passes until the next timer."""
+        ready, scheduled = self._ready, self._scheduled
+        while scheduled and scheduled[0]._cancelled:
+            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+        if not ready:
+            if not scheduled:
+                raise Stuck
+            self._stage.now = max(self._stage.now, round(scheduled[0].when() * _MICROSECONDS))
+        due = self._stage.now / _MICROSECONDS + _RESOLUTION_S
+        while scheduled and scheduled[0].when() < due:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False  # type: ignore[attr-defined]
+            ready.append(handle)
+        for _ in range(len(ready)):
+            soon = ready.popleft()
+            if not soon._cancelled:
+                soon._run()
 
     def _process_events(self, events: list[Any]) -> None:
         """There are no sockets."""
@@ -127,10 +130,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         """As every loop, but for those who stand still or are dead."""
         life = _LIFE.get(None) if context is None else context.get(_LIFE)
-        if life is None or life.runs:
-            return super().call_soon(callback, *args, context=context)
         handle = asyncio.Handle(callback, args, self, context)
-        life.hold(handle)
+        if life is None or life.runs:
+            self._ready.append(handle)
+        else:
+            life.hold(handle)
         return handle
 
     def call_at(  # type: ignore[override]
@@ -142,10 +146,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """As every loop, but for those who stand still or are dead."""
         life = _LIFE.get(None) if context is None else context.get(_LIFE)
-        if life is None or life.runs:
-            return super().call_at(when, callback, *args, context=context)
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        life.hold(handle)
+        if life is None or life.runs:
+            handle._scheduled = True  # type: ignore[attr-defined]
+            heapq.heappush(self._scheduled, handle)
+        else:
+            life.hold(handle)
         return handle
 
     def create_task(  # type: ignore[override]

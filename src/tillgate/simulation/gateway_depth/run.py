@@ -21,6 +21,7 @@ def run(
     payments: int,
     *,
     only: int | None = None,
+    workers: int | None = None,
     parts: Parts = AS_BUILT,
     violations_max: int = 10,
     progress: Callable[[int, int], None] | None = None,
@@ -31,6 +32,7 @@ def run(
         seed: with an index, the whole of a world's randomness.
         payments: how many orders.
         only: run the world of this index alone.
+        workers: so many gateways in each world; None: 1 to 3, drawn.
         parts: the code on trial.
         violations_max: stop after so many.
         progress: told now and then how many are done and how many violations there are.
@@ -38,8 +40,8 @@ def run(
     tally, report = GatewayTally(), Report(seed=seed, depth="gateway")
     began, index, told = perf_counter(), only or 0, 0
     while True:
-        if _fails(Dice(random_of(seed, index)), tally, parts) is not None:
-            report.violations.append(shrink(seed, index, parts))
+        if _fails(Dice(random_of(seed, index)), tally, parts, workers=workers) is not None:
+            report.violations.append(shrink(seed, index, parts, workers))
         report.payments = tally.orders
         if only is not None or tally.orders >= payments:
             break
@@ -60,32 +62,38 @@ def random_of(seed: int, index: int) -> Random:
     return Random(f"{seed}:gateway:{index}")  # noqa: S311
 
 
-def tape_of(seed: int, index: int, parts: Parts = AS_BUILT) -> list[str]:
+def tape_of(
+    seed: int, index: int, parts: Parts = AS_BUILT, workers: int | None = None
+) -> list[str]:
     """Everything that happens in one world, in lines."""
     tape: list[str] = []
-    _fails(RecordingDice(random_of(seed, index)), GatewayTally(), parts, tape)
+    _fails(RecordingDice(random_of(seed, index)), GatewayTally(), parts, tape, workers)
     return tape
 
 
 def _fails(
-    dice: Dice, tally: GatewayTally, parts: Parts, tape: list[str] | None = None
+    dice: Dice,
+    tally: GatewayTally,
+    parts: Parts,
+    tape: list[str] | None = None,
+    workers: int | None = None,
 ) -> Failure | None:
-    return World(dice, tally, parts, tape).run()
+    return World(dice, tally, parts, tape, workers).run()
 
 
-def shrink(seed: int, index: int, parts: Parts = AS_BUILT) -> Violation:
+def shrink(seed: int, index: int, parts: Parts = AS_BUILT, workers: int | None = None) -> Violation:
     """Take away draws while the same invariant still fails; the world must fail at first."""
     recorded = RecordingDice(random_of(seed, index))
-    failure = _fails(recorded, GatewayTally(), parts)
+    failure = _fails(recorded, GatewayTally(), parts, workers=workers)
     assert failure is not None, "a world that fails, fails again"
 
     def fails(dice: Dice) -> str | None:
-        found = _fails(dice, GatewayTally(), parts)
+        found = _fails(dice, GatewayTally(), parts, workers=workers)
         return found.invariant if found is not None else None
 
     draws = fewest(recorded.draws, failure.invariant, fails, SHRINK_RUNS_MAX)
     tape: list[str] = []
-    last = _fails(ForcedDice(draws), GatewayTally(), parts, tape) or failure
+    last = _fails(ForcedDice(draws), GatewayTally(), parts, tape, workers) or failure
     return Violation(
         seed=seed,
         index=index,

@@ -43,10 +43,10 @@ _CLOSES = datetime(2026, 1, 31, 16, 15, tzinfo=UTC)
 """The cancel window of the day before, in UTC+8."""
 _STARTS: Table[datetime] = Table(
     "start",
-    (_NOON, 0.93),
-    (_CLOSES - timedelta(minutes=15, seconds=2), 0.03),
-    (_CLOSES - timedelta(minutes=15, seconds=70), 0.02),
-    (_CLOSES, 0.02),
+    (_NOON, 0.96),
+    (_CLOSES - timedelta(minutes=15, seconds=2), 0.015),
+    (_CLOSES - timedelta(minutes=15, seconds=70), 0.01),
+    (_CLOSES, 0.015),
 )
 _ORDERS: Table[int] = Table("orders", (1, 0.35), (2, 0.3), (3, 0.2), (4, 0.08), (6, 0.07))
 _WORKERS: Table[int] = Table("workers", (1, 0.6), (2, 0.28), (3, 0.12))
@@ -64,6 +64,8 @@ _JUMPS: Table[int] = Table("jump", (0, 0.92), (S, 0.02), (-S, 0.02), (3 * S, 0.0
 _HORIZON = 8 * MINUTE
 """What would come later than this stays away, but for worlds near the close of the window."""
 _PAST_THE_CLOSE = 45 * MINUTE
+_TO_THE_NEXT_QUESTION = 100 * MINUTE
+"""What nobody could say is asked again an hour later."""
 _TO_THE_END = 30 * MINUTE
 """Nobody may wait longer than this after the last fault; then the world is left."""
 _TICK = 2 * S
@@ -73,7 +75,12 @@ class World:
     """Built with its dice, run once."""
 
     def __init__(
-        self, dice: Dice, tally: GatewayTally, parts: Parts, tape: list[str] | None = None
+        self,
+        dice: Dice,
+        tally: GatewayTally,
+        parts: Parts,
+        tape: list[str] | None = None,
+        workers: int | None = None,
     ) -> None:
         count = dice.pick(_ORDERS)
         tally.orders += count
@@ -91,25 +98,25 @@ class World:
         book = self._book = Book(scene, connection)
         side = NetworkSide(scene, weather, book, keys, self._money_moved)
         wire = Wire(scene, weather, side, book)
-        workers = self._workers = Workers(
+        self._workers = Workers(
             scene,
             weather,
             book,
             connection,
             wire,
             keys,
-            self._draw_skews(dice),
+            self._draw_skews(dice, dice.pick(_WORKERS) if workers is None else workers),
             parts,
             reads_fail=dice.chance("reads_fail", 0.05),
         )
-        side.deliver = workers.deliver
-        book.told_of = Office(scene, book, side, workers).told_of
-        self._tills = [Till(scene, book, side, workers, n + 1) for n in range(count)]
+        side.deliver = self._workers.deliver
+        book.told_of = Office(scene, book, side, self._workers).told_of
+        self._tills = [Till(scene, book, side, self._workers, n + 1) for n in range(count)]
         self._selling = count
         self._plan_trouble(dice, side)
 
-    def _draw_skews(self, dice: Dice) -> tuple[int, ...]:
-        skews = tuple(dice.pick(_SKEWS) for _ in range(dice.pick(_WORKERS)))
+    def _draw_skews(self, dice: Dice, workers: int) -> tuple[int, ...]:
+        skews = tuple(dice.pick(_SKEWS) for _ in range(workers))
         if any(skews):
             self._scene.count(Fault.CLOCK_SKEW)
         return skews
@@ -125,6 +132,8 @@ class World:
             starts = dice.up_to("away.starts", 70_000) * MS
             kind = dice.pick(AWAY_PAST_THE_CLOSE)
             scene.outages += (Outage(kind, starts, closes + 16 * MINUTE),)
+            if dice.chance("until.the_next_question", 0.4):
+                scene.until = closes + _TO_THE_NEXT_QUESTION
         length = dice.pick(AT_THE_CLOSE)
         if length:
             starts = closes - 10 * S
