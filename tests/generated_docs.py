@@ -49,7 +49,7 @@ def _is_shown(action: argparse.Action) -> bool:
 def _argument(action: argparse.Action) -> str:
     name = ", ".join(action.option_strings) or str(action.metavar)
     value = f" {action.metavar}" if action.option_strings and action.metavar else ""
-    choices = f" {'/'.join(action.choices)}" if action.choices else ""
+    choices = f" {'/'.join(map(str, action.choices))}" if action.choices else ""
     needed = " (required)" if action.required and action.option_strings else ""
     return f"| `{name}{value}{choices}` | {action.help}{needed} |"
 
