@@ -108,9 +108,13 @@ class Outcome:
             + " ".join(f"{at:.2f}" for at in self.killed_at_s)
             + " s",
             f"all final {self.settled_s:.1f} s after the faults ended",
-            *(f"{name}: {dict(seen)}" for name, seen in self.faults.items()),
+            *(f"{name}: {_words(seen)}" for name, seen in self.faults.items()),
         ]
         return "\n".join([*lines, *self.violations])
+
+
+def _words(seen: Counter[str]) -> str:
+    return ", ".join(f"{count} x {fault}" for fault, count in seen.most_common())
 
 
 def free_port() -> int:
@@ -149,7 +153,7 @@ class Stage:
             async with self.calls.running(), self.notices.running():
                 self.environ = {
                     "TILLGATE_ALIPAY_PLUS_BASE_URL": self.calls.url,
-                    "TILLGATE_GATEWAY_PUBLIC_URL": self.notices.url,
+                    "TILLGATE_PUBLIC_URL": self.notices.url,
                 }
                 await self.start()
                 try:
