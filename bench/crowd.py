@@ -17,7 +17,7 @@ import aiohttp
 
 SLOW_CUSTOMER = "kakaopay_junho"
 """Each of his payments waits for him."""
-AT_ONCE_MAX = 32
+AT_ONCE_MAX = 160
 
 
 @dataclass

@@ -80,6 +80,15 @@ def waiting(folder: Path) -> dict[str, float]:
     return {key: at / 1e6 for key, at in rows(folder, statement)}
 
 
+def ended(folder: Path) -> dict[str, int]:
+    """The payments that are over, by status, and whether their pay never left."""
+    statement = (
+        "SELECT status || ' ' || coalesce(result_code, '-') || ' sends ' || sends || ' never left '"
+        " || sends_never_left, count(*) FROM payment WHERE next_action_at IS NULL GROUP BY 1"
+    )
+    return dict(rows(folder, statement))
+
+
 def first_answers(folder: Path, since: float) -> dict[str, float]:
     """When the first answer to each payment since then was durable."""
     statement = (
@@ -112,7 +121,7 @@ async def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             opened_s = time.monotonic() - began
             print(f"  opened {len(crowd.ids)} payments in {opened_s:.1f} s")
             gateway.kill()
-            due = waiting(folder)
+            due, over = waiting(folder), ended(folder)
             seen_before = await messages_seen(session, sandbox.url)
             await asyncio.sleep(arguments.down_s)
             gateway = Gateway(folder, environ, folder / "after.log")
@@ -140,6 +149,7 @@ async def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "opened_in_s": round(opened_s, 1),
         "inquiries": arguments.inquiries,
         "in_flight_at_the_kill": len(due),
+        "over_before_the_kill": over,
         "down_s": arguments.down_s,
         "taken_up_at_the_start": int(told[1]) if told else 0,
         "timers_all_set_after_s": round(gateway.ready_s, 2),

@@ -116,7 +116,9 @@ def paid(call: Call) -> Report:
     )
 
 
-def opening(number: int, placed_at: datetime, sealer: Sealer) -> tuple[Opening, Any]:
+def opening(
+    number: int, placed_at: datetime, sealer: Sealer, policy: Policy = ALIPAY_PLUS
+) -> tuple[Opening, Any]:
     key = PaymentRequestId(f"pay_{number:05}")
     order = Order(
         merchant_id="M",
@@ -132,7 +134,7 @@ def opening(number: int, placed_at: datetime, sealer: Sealer) -> tuple[Opening, 
         placed_at=placed_at,
         expires_at=placed_at + timedelta(seconds=60),
     )
-    taken = open_payment(key, order, ALIPAY_PLUS)
+    taken = open_payment(key, order, policy)
     given = Opening(
         payment=taken.payment,
         pay_body=sealer.seal(key.encode(), key),
@@ -159,7 +161,7 @@ class Side:
 
     async def sale(self, number: int) -> Payment:
         """A new sale, as the acceptance makes it."""
-        given, taken = opening(number, self.clock.now(), self.sealer)
+        given, taken = opening(number, self.clock.now(), self.sealer, self.network.policy)
         await self.follower.open(given, given.payment.payment_request_id.encode(), taken)
         return given.payment
 

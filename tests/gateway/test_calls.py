@@ -5,6 +5,7 @@ nobody starves.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from tests.gateway.follower_side import (
@@ -17,6 +18,7 @@ from tests.gateway.follower_side import (
     paid,
 )
 from tillgate.core.model import CancelRequested, PayAnswered, Status
+from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.gateway import follow
 
 
@@ -28,13 +30,16 @@ def run(tmp_path, work):
     return asyncio.run(whole())
 
 
-def test_a_pay_that_could_not_leave_in_time_does_not_leave_and_counts_as_never_sent(tmp_path):
-    """All places are taken for longer than the grace: it is planned anew, and says so."""
+def test_a_pay_that_could_not_leave_in_time_does_not_leave_and_counts_as_never_sent(
+    tmp_path, monkeypatch
+):
+    """All places are taken for too long: it is planned anew, and says so."""
 
     async def work(side: Side):
         side.limit(1, 1)
         await side.sale(1)
         await side.until(lambda: side.network.calls)
+        stall(side, monkeypatch, 3.9)
         second = await side.sale(2)
         while (await side.row(2)).sends_never_left == 0:
             await asyncio.sleep(0.01)
@@ -42,9 +47,9 @@ def test_a_pay_that_could_not_leave_in_time_does_not_leave_and_counts_as_never_s
         history = await side.store.load_history(second.payment_request_id)
         assert side.network.apis() == ["pay"]
         assert (row.status, row.sends, row.sends_open) == (Status.PENDING, 1, 0)
-        assert b"too many calls" in history[-1].detail
+        assert b"too busy" in history[-1].detail
         # Its next send waits for its place before it is counted.
-        side.clock.ahead = timedelta(seconds=3)
+        side.clock.ahead += timedelta(seconds=1)
         await asyncio.sleep(0)
         first = side.network.calls[0]
         first.answer.set_result(PayAnswered(paid(first)))
@@ -67,23 +72,52 @@ class _Near:
     __hash__ = None
 
 
-def test_a_pay_whose_commit_took_longer_than_its_grace_is_not_sent_late(tmp_path, monkeypatch):
+def stall(side: Side, monkeypatch, seconds: float) -> None:
+    """Let so much time pass, by the clock, between a sale's commit and its first send."""
+    real = side.store.open
+
+    async def stalls(opening):
+        result = await real(opening)
+        side.clock.ahead += timedelta(seconds=seconds)
+        return result
+
+    monkeypatch.setattr(side.store, "open", stalls)
+
+
+def test_a_pay_with_less_than_half_of_its_time_left_is_not_sent(tmp_path, monkeypatch):
     """The disk stalls between the count and the send: the outcome must not count as lost while
     the pay is on its way."""
 
     async def work(side: Side):
-        real = side.store.open
-
-        async def stalls(opening):
-            result = await real(opening)
-            side.clock.ahead += timedelta(seconds=1.5)
-            return result
-
-        monkeypatch.setattr(side.store, "open", stalls)
+        stall(side, monkeypatch, 4.1)  # of 8
         await side.sale(1)
         while (await side.row(1)).sends_never_left == 0:
             await asyncio.sleep(0.001)
         assert side.network.calls == []
+
+    run(tmp_path, work)
+
+
+def test_a_pay_that_leaves_late_is_cut_off_when_its_saved_time_is_over(tmp_path, monkeypatch):
+    """A busy process sends it all the same, and nothing of it is under way once it counts as
+    lost."""
+
+    async def work(side: Side):
+        side.network.policy = replace(
+            ALIPAY_PLUS,
+            pay_timeout=timedelta(seconds=0.4),
+            outcome_grace=timedelta(seconds=0.05),
+        )
+        stall(side, monkeypatch, 0.15)
+        payment = await side.sale(1)
+        await side.until(lambda: side.network.open)
+        await side.until(lambda: not side.network.open)
+        assert side.clock.now() <= payment.next_action_at
+        while (await side.row(1)).calling is not None:
+            await asyncio.sleep(0.001)
+        row = await side.row(1)
+        history = await side.store.load_history(payment.payment_request_id)
+        assert (history[-1].kind, row.sends_open) == ("pay_unanswered", 1)
 
     run(tmp_path, work)
 

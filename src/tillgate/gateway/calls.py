@@ -1,9 +1,10 @@
 """Calls towards the networks: one at a time per payment, so many at once per network, none late.
 
-A call's time-out and the moment its outcome counts as lost are saved before it leaves. So a call
-that cannot leave within its grace does not leave at all: it comes back as never sent, and its row
-plans the next one. A due payment asks for its place before its step is taken (`ask`), so that its
-wait costs it nothing.
+The moment when a call's outcome counts as lost is saved before the call leaves, and nothing of it
+may be under way after that. So a call that leaves late (a slow disk, a busy process, no place) is
+cut off when the time it was saved with is over; and where less than half of that is left it does
+not leave at all: it comes back as never sent, and its row plans the next one. A due payment asks
+for its place before its step is taken (`ask`), so that its wait costs it nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tillgate.core.model import (
     InquiryUnanswered,
     Payment,
     PayNeverLeft,
+    PayUnanswered,
     RefundUnanswered,
     SendCancel,
     SendInquiry,
@@ -40,7 +42,7 @@ from tillgate.store import Store
 log = logging.getLogger(__name__)
 
 Send = SendPay | SendInquiry | SendCancel | SendRefund
-TOO_MANY = "not sent: too many calls were under way"
+TOO_MANY = "not sent: this process is too busy"
 
 
 class Calls:
@@ -96,8 +98,8 @@ class Calls:
 
         self.ask(payment, send, start)
         if not given.done():
-            left = self._time_left(payment, send).total_seconds()
-            await asyncio.wait([given], timeout=max(left, 0))
+            spare = self._time_left(payment) - _timeout(self.policy(payment), send) / 2
+            await asyncio.wait([given], timeout=max(spare.total_seconds(), 0))
         if given.done():
             return given.result()
         given.cancel()
@@ -114,16 +116,30 @@ class Calls:
             send: which call.
             body: the pay request, if it is at hand.
         """
-        if self._time_left(asked, send) < timedelta(0):
+        left, timeout = self._time_left(asked), _timeout(self.policy(asked), send)
+        is_late = left + self.policy(asked).outcome_grace < timeout
+        if is_late and left < timeout / 2:
             return not_sent(send, TOO_MANY)
         if not _is_wanted(now, send):
             return not_sent(send, "not sent: not wanted any more")
-        outcome = await self._send(now, send, body)
+        if is_late:
+            outcome = await self._send_late(now, send, body, left)
+        else:
+            outcome = await self._send(now, send, body)
         name = now.order.connector
         changed = self._circuits[name].heard(outcome, self._clock.now())
         if changed:
             log.warning("alert: %s: %s", name, changed)
         return outcome
+
+    async def _send_late(
+        self, payment: Payment, send: Send, body: bytes | None, left: timedelta
+    ) -> Event:
+        try:
+            async with asyncio.timeout(left.total_seconds()):
+                return await self._send(payment, send, body)
+        except TimeoutError:
+            return _unanswered(send, f"it left late; no answer in the {left} that were left")
 
     async def _send(self, payment: Payment, send: Send, body: bytes | None) -> Event:
         connector = self._connectors[payment.order.connector]
@@ -148,11 +164,10 @@ class Calls:
         key = payment.payment_request_id
         return self._sealer.unseal(await self._store.load_pay_body(key) or b"", key)
 
-    def _time_left(self, payment: Payment, send: Send) -> timedelta:
-        """Until the call must have left: its time-out before its outcome counts as lost."""
+    def _time_left(self, payment: Payment) -> timedelta:
+        """Until the time-out that the call was saved with; its grace for saving comes after it."""
         assert payment.next_action_at is not None, "a counted call has its moment saved"
-        policy = self.policy(payment)
-        return payment.next_action_at - _timeout(policy, send) - self._clock.now()
+        return payment.next_action_at - self.policy(payment).outcome_grace - self._clock.now()
 
 
 def not_sent(send: Send, reason: str) -> Event:
@@ -168,6 +183,11 @@ def not_sent(send: Send, reason: str) -> Event:
             return RefundUnanswered(reason)
         case _:
             assert_never(send)
+
+
+def _unanswered(send: Send, reason: str) -> Event:
+    """The outcome of a call that may have arrived."""
+    return PayUnanswered(reason) if isinstance(send, SendPay) else not_sent(send, reason)
 
 
 def _urgency(payment: Payment, send: Send) -> Urgency:
