@@ -49,8 +49,11 @@ bench: $(READY) ## Measure CPU per payment, start-up and memory
 mutants: $(READY) ## Put each peer's bug into a copy of the code and demand that it is caught
 	@$(BIN)/python -m tests.mutations $(MUTANTS)
 
-soak: $(READY) ## Kill the gateway 20 times under load and compare the books
+soak: $(READY) ## About 30 minutes: 20 kills under load, a million simulated payments, all mutants
 	@$(BIN)/python -m pytest -m soak -s tests/e2e/test_kills.py
+	@$(BIN)/tillgate simulate --depth core --payments 1000000
+	@$(BIN)/tillgate simulate --depth gateway --payments 100000
+	@$(BIN)/python -m tests.mutations
 
 lock: $(READY) ## Write constraints.txt from what is installed
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
