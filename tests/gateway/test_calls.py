@@ -24,7 +24,7 @@ from tillgate.gateway import follow
 
 def run(tmp_path, work):
     async def whole():
-        async with following(tmp_path) as side:
+        async with following(tmp_path) as side, asyncio.timeout(20):
             return await work(side)
 
     return asyncio.run(whole())
