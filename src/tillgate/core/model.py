@@ -131,7 +131,7 @@ class Payment:
         closing: which answer it lives on while CANCELLING.
         closing_since: when asking or refunding began, aware UTC; bounds both. While CANCELLED: when
             its one look begins, which is asked for while the cancel was confirmed early.
-        was_reopened: a success was reported after it had been CANCELLED.
+        was_reopened: a success was reported after it had been FAILED or CANCELLED.
         was_cancelled_there: the network confirmed a cancel.
         was_refunded_there: the network confirmed our refund in full.
         mismatches: successes reported with another amount, currency or somebody else's

@@ -354,10 +354,7 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
                 return Step(payment)
             # The till was told that nothing is charged, so the customer's money must go back.
             told = payment.status.value
-            reopened = changed(
-                _with_success(payment, report),
-                was_reopened=payment.status is Status.CANCELLED,
-            )
+            reopened = changed(_with_success(payment, report), was_reopened=True)
             return _and(
                 _cancel_again(reopened, now, policy),
                 Alert(f"paid at the network after it ended {told} here: giving the money back"),
@@ -497,7 +494,7 @@ def _cancel_answered(
 ) -> Step:
     match outcome:
         case Outcome.SUCCESS if payment.was_reopened:
-            # It was cancelled once and reported paid after that: one more look before believing it.
+            # It had ended and was reported paid after that: one more look before believing it.
             confirmed = changed(payment, was_cancelled_there=True)
             return _ask_whether_paid(confirmed, now, policy)
         case Outcome.SUCCESS:
