@@ -19,6 +19,7 @@ from tests.core.payment_cases import (
 )
 from tillgate.core.model import (
     Call,
+    Closing,
     InquiryAnswered,
     InquiryUnanswered,
     Notified,
@@ -77,7 +78,6 @@ def test_the_outcome_of_a_call_that_nobody_awaits_never_moves_the_plan(state):
         ("asking", "inquiry refused"),
         ("reopened, asking", "inquiry U"),
         ("refunding", "refund U"),
-        ("refunding", "refund refused"),
         ("refunding", "refund unanswered"),
     ],
 )
@@ -89,6 +89,25 @@ def test_asking_and_refunding_back_off(state, answer):
         now = payment.next_action_at
         payment = step(payment, TimerDue(), now, POLICY).payment
     assert waits == [1, 2, 5, 10, 30, 30, 30]
+
+
+def test_a_refused_refund_is_followed_by_a_question():
+    """The answer that called it paid may have been an old one."""
+    refused = walk((6, "refund refused"), start=walk(*WALKS["refunding"][0]))
+    assert (refused.closing, refused.next_action) == (Closing.ASKING, Call.INQUIRY)
+    asked = walk((7, "timer"), start=refused)
+    assert walk((8, "inquiry F"), start=asked).status is Status.CANCELLED
+    again = walk((8, "inquiry S"), start=asked)
+    assert (again.calling, again.refunds) == (Call.REFUND, 2)
+    assert again.closing_since == refused.closing_since
+
+
+def test_a_refund_that_is_refused_for_ever_is_a_persons_after_15_minutes():
+    network = {SendInquiry: (0.1, EVENTS["inquiry S"]), SendRefund: (0.1, EVENTS["refund refused"])}
+    payment = follow(
+        walk((5, "refund refused"), start=walk(*WALKS["refunding"][0])), at(6), network, at(1000)
+    )
+    assert payment.status is Status.UNRESOLVED
 
 
 # What an answer means while closing
@@ -238,7 +257,7 @@ def test_an_unanswered_look_is_repeated_ever_slower_for_a_week():
 # -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["asking", "refunding", "cancel out", "UNRESOLVED"])
+@pytest.mark.parametrize("state", ["asking", "refund planned", "cancel planned", "UNRESOLVED"])
 def test_a_payment_an_operator_called_paid_is_cancelled_like_any_other(state):
     """Whatever its first closing had come to, the second one lives on its own cancel."""
     succeeded = walk(*WALKS[state][0], (920, "resolved SUCCEEDED"))
@@ -249,7 +268,7 @@ def test_a_payment_an_operator_called_paid_is_cancelled_like_any_other(state):
 
 
 @pytest.mark.parametrize(
-    ("state", "answer"), [("cancel out", "cancel S"), ("refunding", "refund S")]
+    ("state", "answer"), [("cancel planned", "cancel S"), ("refund planned", "refund S")]
 )
 def test_money_that_went_back_after_an_operator_called_it_paid_alerts(state, answer):
     """The call was out when the operator spoke: what contradicts the final result is an alert."""
@@ -264,7 +283,8 @@ def test_money_that_went_back_after_an_operator_called_it_paid_alerts(state, ans
 def test_what_an_operator_resolved_rests_and_never_tells_the_till_to_wait(state, word):
     before = walk(*WALKS[state][0])
     taken = step(before, EVENTS[f"resolved {word}"], at(9000), POLICY)
-    if word == "SUCCEEDED" and before.is_final:
+    is_on_its_way = before.calling in {Call.CANCEL, Call.REFUND}
+    if word == "SUCCEEDED" and (not before.holds_order or is_on_its_way):
         assert taken.payment is before
         return
     assert (taken.payment.status.value, taken.payment.next_action_at) == (word, None)
@@ -352,3 +372,34 @@ def test_by_half_an_hour_after_the_window_a_person_knows(cancel, paid_after):
     payment = follow(payment, at(9.9), network, WINDOW_CLOSES + timedelta(hours=1))
     assert payment.status is Status.UNRESOLVED
     assert payment.changed_at <= WINDOW_CLOSES + timedelta(minutes=30)
+
+
+# Contradictions while nobody knows yet
+# -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("success", ["notified S without amount", "notified S other amount"])
+@pytest.mark.parametrize("refusal", ["pay F judged", "pay F message"])
+def test_a_refusal_after_a_success_that_was_unclear_never_means_failed(success, refusal):
+    """A copy of the request may be refused for the code that the first one used."""
+    asked = walk((1, success), (2, refusal))
+    assert asked.status is Status.PENDING
+    assert asked.next_action is Call.INQUIRY
+    told = walk((3, "timer"), (4, "inquiry F"), start=asked)
+    assert told.status is Status.CANCELLING
+
+
+def test_an_inconsistent_repeat_is_never_sent_again():
+    """Something of ours stands there under this id, with other content."""
+    refused = walk((8, "pay unanswered"), (9, "timer"), (10, "pay F repeat"))
+    network = {SendInquiry: (0.1, EVENTS["inquiry not exist"])}
+    asked = follow(refused, at(11), network, at(59))
+    assert (asked.sends, asked.status) == (2, Status.PENDING)
+
+
+def test_an_operator_does_not_call_it_paid_while_its_cancel_is_on_its_way():
+    closing = walk((1, "pay U in process"), (2, "cancel asked"), (11, "cancel unanswered"))
+    out = walk((93, "timer"), start=closing)
+    assert out.calling is Call.CANCEL
+    assert walk((94, "resolved SUCCEEDED"), start=out).status is Status.CANCELLING
+    assert walk((94, "resolved CANCELLED"), start=out).status is Status.CANCELLED

@@ -246,11 +246,13 @@ def _until_final(till: _Till, body: dict[str, Any], key: str, wait_s: int) -> An
 def print_payment(payment: dict[str, Any], *, as_json: bool, out: IO[str] | None = None) -> int:
     """Print a payment (on standard output); 0 paid, 1 not paid, 3 nobody knows yet."""
     is_paid = payment["status"] == "SUCCEEDED"
-    status = 0 if is_paid else 1 if payment["final"] else 3
+    # By status: one that was paid stays final while its money goes back.
+    is_known = payment["status"] in ("SUCCEEDED", "FAILED", "CANCELLED")
+    status = 0 if is_paid else 1 if is_known else 3
     if as_json:
         print(json.dumps(payment))
         return status
-    word = "PAID" if is_paid else "NOT PAID" if payment["final"] else "NOT KNOWN YET"
+    word = "PAID" if is_paid else "NOT PAID" if is_known else "NOT KNOWN YET"
     amount = Money(payment["amount"]["currency"], payment["amount"]["value"])
     result = payment["result"] or {}
     rows = (

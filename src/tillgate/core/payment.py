@@ -225,10 +225,11 @@ def _pay_failed(payment: Payment, report: Report, now: datetime, policy: Policy)
         # again.
         noted = changed(_noted(payment, report), may_resend=False)
         return _and(_ask_soon(noted, now, policy), *alerts)
-    if is_first_word and meaning.judges is not Judges.NOTHING:
+    if is_first_word and meaning.judges is not Judges.NOTHING and not payment.was_reported_paid:
         return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
-    # An earlier send is unanswered: a resend may be refused for a code that the first one already
-    # used, and a refused message says nothing about it. The inquiry decides.
+    # An earlier send is unanswered, or a success was reported that did not count yet: a resend may
+    # be refused for a code that the first one already used, and a refused message says nothing
+    # about it. The inquiry decides.
     aside = changed(payment, refused_code=report.code)
     if meaning.judges is Judges.MESSAGE:
         aside = changed(payment, may_resend=False)
@@ -329,7 +330,7 @@ def _reported(payment: Payment, report: Report, now: datetime, policy: Policy) -
         case Outcome.SUCCESS:
             return _reported_paid(payment, report, now, policy)
         case Outcome.FAILURE:
-            return _reported_not_paid(payment, report, now)
+            return _reported_not_paid(payment, report, now, policy)
         case Outcome.UNKNOWN:
             return Step(payment)
         case _:
@@ -433,8 +434,14 @@ def _wrong_in(payment: Payment, report: Report) -> str | None:
     return None
 
 
-def _reported_not_paid(payment: Payment, report: Report, now: datetime) -> Step:
+def _reported_not_paid(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
     match payment.status:
+        case Status.PENDING if payment.was_reported_paid:
+            # Paid and not paid: whatever was taken goes back, and the cancel's answer says so.
+            alert = Alert(
+                f"a failure ({report.code}) was reported after a success that was unclear"
+            )
+            return _and(_cancel_now(_noted(payment, report), now, policy), alert)
         case Status.PENDING:
             alerts = _alert_if(
                 meaning_of(report.code, Outcome.FAILURE).alert, f"the payment failed: {report.code}"
@@ -594,7 +601,9 @@ def _cancel_left_late(payment: Payment, policy: Policy) -> bool:
 
 def _ask_whether_paid(payment: Payment, now: datetime, policy: Policy) -> Step:
     return _ask_now(
-        changed(payment, closing=Closing.ASKING, closing_since=now, inquiries=0), now, policy
+        changed(payment, closing=Closing.ASKING, closing_since=now, inquiries=0, refunds=0),
+        now,
+        policy,
     )
 
 
@@ -628,13 +637,13 @@ def refund_request_id(payment: Payment) -> str:
 
 
 def _refund_now(payment: Payment, now: datetime, policy: Policy) -> Step:
-    is_first = payment.closing is not Closing.BY_REFUND
+    is_first = payment.refunds == 0 or payment.closing_since is None
     refunding = changed(
         payment,
         status=Status.CANCELLING,
         changed_at=now if payment.status is not Status.CANCELLING else payment.changed_at,
         closing=Closing.BY_REFUND,
-        closing_since=now if is_first or payment.closing_since is None else payment.closing_since,
+        closing_since=now if is_first else payment.closing_since,
         refunds=1 if is_first else payment.refunds + 1,
         calling=Call.REFUND,
         next_action=Call.REFUND,
@@ -652,7 +661,9 @@ def _refund_answered(
         case Outcome.UNKNOWN:
             return _refund_later(payment, now, policy)
         case Outcome.FAILURE:
-            refused = _refund_later(payment, now, policy)
+            # Perhaps it is not paid (any more): the answer that said so may have been an old one.
+            asking = changed(payment, closing=Closing.ASKING)
+            refused = _ask_later(changed(asking, inquiries=payment.refunds), now, policy)
             return _and(refused, Alert(f"the network refused a refund with {code}"))
         case _:
             assert_never(outcome)
@@ -692,8 +703,10 @@ def may_resolve(payment: Payment, status: Status, now: datetime, policy: Policy)
         return "it is being cancelled; give the network its time first"
     if payment.status not in (Status.UNRESOLVED, Status.CANCELLING):
         return f"it is {payment.status.value}: nothing is left to resolve"
-    if status is Status.SUCCEEDED and (payment.is_final or not payment.holds_order):
-        return "the till was told that it ended otherwise: give the money back instead"
+    if status is Status.SUCCEEDED and not payment.holds_order:
+        return "the till was told that it is not paid: give the money back instead"
+    if status is Status.SUCCEEDED and payment.calling in (Call.CANCEL, Call.REFUND):
+        return f"a {payment.calling.value} is on its way to the network: try again in a few seconds"
     return None
 
 

@@ -155,7 +155,7 @@ class Follower:
             raise
         if isinstance(result, Opened):
             self._drive(driven)
-            self._perform(driven, taken.effects)
+            self._perform(driven, payment, taken.effects)
         else:
             self._driven.pop(payment.payment_request_id, None)
         return result
@@ -272,8 +272,10 @@ class Follower:
                 event = _with_taken_id(event)
                 continue
             driven.payment = taken.payment
+            if taken.payment.status is not Status.PENDING:
+                driven.body = None  # it holds the payment code
             self._drive(driven)
-            self._perform(driven, taken.effects, slot)
+            self._perform(driven, taken.payment, taken.effects, slot)
             return
         raise StaleVersion(f"{key}: somebody else keeps saving this payment")
 
@@ -301,6 +303,8 @@ class Follower:
             del self._driven[key]
 
     def _set_timer(self, driven: _Driven, delay_s: float) -> None:
+        if self._stopping.is_set():
+            return
         loop = asyncio.get_running_loop()
         driven.timer = loop.call_later(delay_s, lambda: self._ask_for_place(driven))
 
@@ -362,15 +366,20 @@ class Follower:
         self._set_timer(driven, STORE_RETRY_S)
 
     def _perform(
-        self, driven: _Driven, effects: tuple[Effect, ...], slot: Slot | None = None
+        self,
+        driven: _Driven,
+        asked: Payment,
+        effects: tuple[Effect, ...],
+        slot: Slot | None = None,
     ) -> None:
+        """Perform the effects of a step that saved `asked`; the payment may have moved on since."""
         for effect in effects:
             match effect:
                 case SendPay() | SendInquiry() | SendCancel() | SendRefund():
                     # While stopping: the row says that it is due, and the next process sends it.
                     if not self._stopping.is_set():
                         place = slot.pass_on() if slot else None
-                        self._spawn(self._call(driven, driven.payment, effect, place))
+                        self._spawn(self._call(driven, asked, effect, place))
                 case TellTill():
                     pass  # `_drive` wakes whoever waits; each looks for itself whether it is done
                 case Alert(reason):

@@ -44,6 +44,7 @@ class Fault(StrEnum):
     NOTIFY_TWICE = "notify twice"
     NOTIFY_FIRST = "notify before the reply"
     NOTIFY_WRONG_AMOUNT = "notify with another amount"
+    NOTIFY_NO_AMOUNT = "notify without an amount"
     NOTIFY_BAD_SIGNATURE = "notify badly signed"
     NOTIFY_REFUSED = "notify found nobody: repeated later"
     # The network as a whole.
@@ -110,6 +111,7 @@ NOTIFY_FAULTS = (
     Fault.NOTIFY_TWICE,
     Fault.NOTIFY_FIRST,
     Fault.NOTIFY_WRONG_AMOUNT,
+    Fault.NOTIFY_NO_AMOUNT,
     Fault.NOTIFY_BAD_SIGNATURE,
 )
 

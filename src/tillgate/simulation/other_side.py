@@ -232,6 +232,8 @@ class OtherSide:
             case Fault.NOTIFY_BAD_SIGNATURE:
                 self._send_badly_signed(case, told)
                 wait = NOTIFY_WAITS[1]  # Refused with 401, and sent again.
+            case Fault.NOTIFY_NO_AMOUNT:
+                told = msgspec.structs.replace(told, payment_amount=None)
             case Fault.NOTIFY_WRONG_AMOUNT:
                 case.last_bad = max(case.last_bad, stage.now + 3 * wait)
                 case.had_bad_answer = True

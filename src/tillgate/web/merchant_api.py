@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.core.errors import InvalidAmount, PaymentNotFound
-from tillgate.core.model import WAITING, Payment, PaymentRequestId
+from tillgate.core.model import RESTING, WAITING, Payment, PaymentRequestId
 from tillgate.core.money import Money
 from tillgate.core.payment import next_step
 from tillgate.gateway.accept import Acceptance, Asked
@@ -150,14 +150,15 @@ class MerchantApi:
         200 once it is CANCELLED (or FAILED, with nothing to give back), 202 while the network is
         still asked, 409 when it cannot be cancelled. A body is not needed; `{}` is taken.
         """
+        payment, wait_s = await self._payment(request), _wait_s(request)
         body = await read_body(request)
         if body:
             parse(body, CancelBody)
-        payment, wait_s = await self._payment(request), _wait_s(request)
         payment = await self._interventions.cancel(payment, "till")
         if wait_s and not _is_over(payment):
             payment = await self._follower.wait(payment, wait_s, _is_over)
-        return payment_answer(payment, 200 if _is_over(payment) else 202, wait_s)
+        is_known = payment.status in RESTING
+        return payment_answer(payment, 200 if is_known else 202, wait_s)
 
     async def events(self, request: Request) -> Response:
         """The payment's timeline, oldest first."""

@@ -156,9 +156,10 @@ class NetworkSide(OtherSide):
         except BadSignature as error:
             raise Violated("acknowledged-unsigned", case, str(error)) from None
         amount = told.payment_amount
-        if row.status is Status.PENDING and row.mismatches == 0:
-            raise Violated("acknowledged-unsaved", case, "it is still PENDING")
         is_paid = told.payment_result.result_status is Outcome.SUCCESS
+        is_unclear = row.mismatches > 0 or (is_paid and amount is None)
+        if row.status is Status.PENDING and not is_unclear:
+            raise Violated("acknowledged-unsaved", case, "it is still PENDING")
         is_known = row.was_reported_paid or row.status is Status.SUCCEEDED
         if is_paid and amount == amount_of(row.order.amount) and not is_known:
             raise Violated("acknowledged-unsaved", case, f"{row.status} knows of no success")

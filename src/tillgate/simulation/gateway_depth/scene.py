@@ -59,12 +59,15 @@ class Scene(Stage):
 
     def after(self, delay: int, act: Callable[..., None], *arguments: Any) -> int:
         """Let something happen outside, unless the world is over by then."""
-        at = self.now + max(delay, 0)
-        if at <= self.until:
-            self.coming += 1
-            context = self.loop.outside.context
-            self.loop.call_at(at / S, self._comes, act, arguments, context=context)
+        if self.now + max(delay, 0) <= self.until:
+            self.surely(delay, act, *arguments)
         return 0
+
+    def surely(self, delay: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Let something happen outside, however late: a process that is down starts again."""
+        self.coming += 1
+        at, context = self.now + max(delay, 0), self.loop.outside.context
+        self.loop.call_at(at / S, self._comes, act, arguments, context=context)
 
     def _comes(self, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self.coming -= 1

@@ -182,7 +182,7 @@ class Workers:
                 answer.exception()  # the till may have left
         # Whoever takes over sees a payment 2 s after it was due, looking every 2 s.
         self._book.touch(scene.now + down_for + 14 * S)
-        scene.after(down_for, self._start_again, worker)
+        scene.surely(down_for, self._start_again, worker)
 
     def _start_again(self, worker: Worker) -> None:
         if self._scene.tape is not None:
@@ -226,7 +226,7 @@ class Workers:
         worker.is_paused = True
         scene.loop.pause(worker.life)
         self._book.touch(scene.now + length + 14 * S)
-        scene.after(length, self._resume, worker, worker.life)
+        scene.surely(length, self._resume, worker, worker.life)
 
     def _resume(self, worker: Worker, life: Life) -> None:
         if worker.life is life and worker.is_paused:
