@@ -13,6 +13,7 @@ import pytest
 
 from tests.generated_docs import _commands
 from tillgate.cli import build_parser
+from tillgate.cli.till import print_payment
 
 CODE = "281006020000000000000012"
 
@@ -190,3 +191,37 @@ def test_two_folders_share_no_key(tmp_path):
         assert tillgate("keys", "new", str(tmp_path / name)).returncode == 0
     for file in ("acquirer-private.pem", "network-private.pem", "seal.key", "till.toml"):
         assert (tmp_path / "a" / file).read_bytes() != (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final", "word", "exit_status"),
+    [
+        ("SUCCEEDED", True, "PAID", 0),
+        ("FAILED", True, "NOT PAID", 1),
+        ("CANCELLED", True, "NOT PAID", 1),
+        ("PENDING", False, "NOT KNOWN YET", 3),
+        ("CANCELLING", False, "NOT KNOWN YET", 3),
+        ("CANCELLING", True, "NOT KNOWN YET", 3),  # it was paid, and is being cancelled
+        ("UNRESOLVED", True, "NOT KNOWN YET", 3),
+    ],
+)
+def test_a_payment_is_called_paid_or_not_only_when_that_is_known(
+    status, is_final, word, exit_status, capsys
+):
+    payment = {
+        "id": "pay_1",
+        "status": status,
+        "final": is_final,
+        "next_step": "none",
+        "merchant_order_id": "A-1",
+        "amount": {"currency": "JPY", "value": 100},
+        "code": "281006************12",
+        "rule": "4",
+        "route": "alipay_plus",
+        "wallet": None,
+        "payment_id": None,
+        "result": None,
+        "paid_at": None,
+    }
+    assert print_payment(payment, as_json=False) == exit_status
+    assert capsys.readouterr().out.startswith(f"{word}  JPY 100\n")

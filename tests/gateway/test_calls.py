@@ -253,5 +253,7 @@ def test_forgotten_rows_are_found_behind_any_number_of_driven_ones(tmp_path, mon
         await side.follower.recover()
         await side.stored(99, age_s=20)  # later than all the others, driven by nobody
         await side.until(lambda: "pay_00099" in side.follower._driven)
+        await side.stored(100, age_s=40)  # earlier than all that were looked at
+        await side.until(lambda: "pay_00100" in side.follower._driven)
 
     run(tmp_path, work)
