@@ -21,7 +21,7 @@ from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.payment import wire_time
 from tillgate.sandbox.signed_api import CONTENT_TYPE, SignedApi
 from tillgate.simulation.dice import Table
-from tillgate.simulation.faults import Fault, Weather
+from tillgate.simulation.faults import MINUTE, Fault, Weather
 from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.keys import Keys
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
@@ -135,8 +135,14 @@ class NetworkSide(OtherSide):
 
     def _again(self, case: Case, told: Notification, repeats: int) -> None:
         self._scene.count(Fault.NOTIFY_REFUSED)
-        if repeats < len(NOTIFY_WAITS):
-            self._scene.after(NOTIFY_WAITS[repeats], self._send, case, told, repeats + 1)
+        if repeats == len(NOTIFY_WAITS):
+            return
+        wait = NOTIFY_WAITS[repeats]
+        if case.is_flipped:
+            # Without a word nobody could know of it, so the world waits for that.
+            self._scene.surely(min(wait, 10 * MINUTE), self._send, case, told, repeats + 1)
+        else:
+            self._scene.after(wait, self._send, case, told, repeats + 1)
 
     def _call(self, body: bytes) -> NotifyCall:
         time = wire_time(self._scene.instant())
