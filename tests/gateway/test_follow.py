@@ -279,14 +279,18 @@ def test_a_success_after_a_failure_gives_the_money_back(tmp_path, caplog):
     async def refuses(call: Call):
         if call.path.endswith("/pay"):
             return signed_answer(call, {"result": result("F", "RISK_REJECT")})
-        return signed_answer(call, {"result": result("S", "SUCCESS")})
+        # The cancel is confirmed, and the question after it finds the order closed.
+        closed = {"paymentResult": result("F", "ORDER_IS_CLOSED")}
+        more = closed if call.path.endswith("/inquiryPayment") else {}
+        return signed_answer(call, {"result": result("S", "SUCCESS")} | more)
 
     async def work(api, network):
         _, failed = await api.post(order(), wait=5)
         await notify(api, notification(failed["id"]))
         path = f"/v1/payments/{failed['id']}"
-        while (await api.get(path))[1]["status"] != "CANCELLED":
-            pass
+        async with asyncio.timeout(10):
+            while (await api.get(path))[1]["status"] != "CANCELLED":
+                pass
         return failed["status"], (await api.get(path))[1], network.count("/cancelPayment")
 
     with caplog.at_level(logging.WARNING):
