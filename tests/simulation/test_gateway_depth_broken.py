@@ -31,13 +31,14 @@ class ActsBeforeItSaves(Follower):
         now = self._clock.now()
         taken = step(driven.payment, event, now, self._calls.policy(driven.payment))
         if taken.payment is not driven.payment:
-            self._perform(_Driven(taken.payment, driven.body), taken.effects)
+            early = _Driven(taken.payment, driven.body)
+            self._perform(early, taken.payment, taken.effects)
         await super()._apply_locked(driven, event, *slot)
 
 
 class SendsBeforeItOpens(Follower):
     async def open(self, opening, body, taken):
-        self._perform(_Driven(opening.payment, body), taken.effects)
+        self._perform(_Driven(opening.payment, body), opening.payment, taken.effects)
         return await super().open(opening, body, taken)
 
 
@@ -186,7 +187,10 @@ class Raises(AlipayPlusClient):
         (Parts(follower=ForgetsWhatItLeft), {"too-late", "never-ends"}),
         (Parts(follower=KeepsWhatItLookedAt), {"too-late", "never-ends"}),
         (Parts(follower=LosesATimer), {"too-late", "never-ends"}),
-        (Parts(store=IgnoresTheVersion), {"version", "illegal-edge", "final-turned-false"}),
+        (
+            Parts(store=IgnoresTheVersion),
+            {"version", "illegal-edge", "final-turned-false", "sent-uncounted"},
+        ),
         (Parts(store=HasNoHistory), {"history"}),
         (Parts(store=WritesTheCodeDown), {"secret-told"}),
         (Parts(notifications=AcknowledgesFirst), {"acknowledged-unsaved", "forgery-believed"}),
