@@ -72,21 +72,21 @@ class Watch:
                 super().__init__(*parts)
                 watch.follower = self
 
-        wiring.AlipayPlus = Measured  # type: ignore[misc]
-        wiring.Follower = Seen  # type: ignore[misc]
+        wiring.AlipayPlus = Measured
+        wiring.Follower = Seen
 
     def _wrap_step(self) -> None:
         real, due = follow.step, self.due
 
-        def step(payment: Any, event: Any, now: Any, policy: Any) -> Any:
-            taken = real(payment, event, now, policy)
+        def step(payment: Any, event: Any, now: Any, policy: Any, **more: Any) -> Any:
+            taken = real(payment, event, now, policy, **more)
             if isinstance(event, TimerDue) and taken.payment is not payment:
                 for effect in taken.effects:
                     if isinstance(effect, SendInquiry | SendCancel | SendPay):
                         due[payment.payment_request_id] = payment.next_action_at.timestamp()
             return taken
 
-        follow.step = step  # type: ignore[attr-defined]
+        follow.step = step
 
     def _wrap_signing(self) -> None:
         sign, verify = SigningKey.sign, KeyRing.verify
@@ -106,8 +106,8 @@ class Watch:
                 self.verify_s += (time.thread_time_ns() - began) / 1e9
                 self.verifies += 1
 
-        SigningKey.sign = timed_sign  # type: ignore[method-assign]
-        KeyRing.verify = timed_verify  # type: ignore[method-assign]
+        SigningKey.sign = timed_sign
+        KeyRing.verify = timed_verify
 
     async def sample(self) -> None:
         """Once a second: payments driven, CPU, signing, memory."""

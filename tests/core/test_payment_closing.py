@@ -33,7 +33,7 @@ from tillgate.core.model import (
     Status,
     TimerDue,
 )
-from tillgate.core.payment import next_step, step
+from tillgate.core.payment import is_call_of, next_step, step
 from tillgate.core.results import NextStep
 
 # Which call each event is the outcome of, by the first word of its name.
@@ -197,6 +197,36 @@ def test_an_answer_that_may_be_older_than_a_reported_success_does_not_end_it():
     assert walk((6.5, "inquiry F"), start=told).status is Status.CANCELLING
     anew = walk((7, "timer"), (8, "inquiry F"), start=told)
     assert anew.status is Status.CANCELLED
+
+
+def test_the_answer_to_an_older_question_is_not_taken_for_the_newer_ones():
+    """Both are inquiries; what tells them apart is the moment at which each counts as lost."""
+    looking = walk(*WALKS["CANCELLED, looking"][0])
+    asking = walk((74, "notified S"), (75, "cancel S"), start=looking)
+    assert asking.calling is Call.INQUIRY
+    assert is_call_of(asking, asking)
+    assert not is_call_of(looking, asking)
+    old = step(asking, EVENTS["inquiry F"], at(76), POLICY, is_awaited=False)
+    assert old.payment is asking
+    new = step(asking, EVENTS["inquiry F"], at(76), POLICY)
+    assert new.payment.status is Status.CANCELLED
+
+
+def _outcomes_of_running_calls() -> list[tuple[str, str]]:
+    running = [state for state, (facts, _) in WALKS.items() if walk(*facts).calling is not None]
+    outcomes = [event for event in EVENTS if event.split()[0] in CALLS and event != "cancel asked"]
+    return [(state, event) for state in running for event in outcomes]
+
+
+@pytest.mark.parametrize(("state", "event"), _outcomes_of_running_calls())
+def test_an_outcome_that_is_not_awaited_is_heard_as_if_no_call_ran(state, event):
+    facts, seconds = WALKS[state]
+    before = walk(*facts)
+    late = step(before, EVENTS[event], at(seconds), POLICY, is_awaited=False).payment
+    assert late.sends_never_left == before.sends_never_left
+    if late.status is before.status and late.calling is before.calling:
+        plan = (late.next_action, late.next_action_at)
+        assert plan == (before.next_action, before.next_action_at)
 
 
 # The look after a cancel that was confirmed while a pay may be on its way

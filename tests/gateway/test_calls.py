@@ -17,7 +17,7 @@ from tests.gateway.follower_side import (
     following,
     paid,
 )
-from tillgate.core.model import CancelRequested, PayAnswered, Status
+from tillgate.core.model import CancelRequested, PayAnswered, PayNeverLeft, Status
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.gateway import follow
 
@@ -255,5 +255,21 @@ def test_forgotten_rows_are_found_behind_any_number_of_driven_ones(tmp_path, mon
         await side.until(lambda: "pay_00099" in side.follower._driven)
         await side.stored(100, age_s=40)  # earlier than all that were looked at
         await side.until(lambda: "pay_00100" in side.follower._driven)
+
+    run(tmp_path, work)
+
+
+def test_the_outcome_of_an_earlier_call_is_not_taken_for_the_awaited_ones(tmp_path):
+    """Both are pays. That the first never left says nothing of the second, which is out."""
+
+    async def work(side: Side):
+        moment = timedelta(milliseconds=40)
+        side.network.policy = replace(ALIPAY_PLUS, pay_timeout=moment, outcome_grace=moment)
+        await side.sale(1)
+        await side.until(lambda: len(side.network.calls) == 2)
+        side.network.calls[0].answer.set_result(PayNeverLeft("no connection"))
+        await side.until(lambda: len(side.network.calls) == 3)
+        row = await side.row(1)
+        assert (row.sends, row.sends_never_left) == (3, 0)
 
     run(tmp_path, work)

@@ -183,11 +183,11 @@ def test_a_fault_of_ours_leaves_no_payment_without_a_timer(tmp_path, monkeypatch
     faults = []
     real = follow.step
 
-    def sometimes(payment, event, now, policy):
+    def sometimes(payment, event, now, policy, **more):
         if isinstance(event, TimerDue) and not faults:
             faults.append(event)
             raise RuntimeError("a bug")
-        return real(payment, event, now, policy)
+        return real(payment, event, now, policy, **more)
 
     async def pays_the_second_time(call: Call):
         return signed_answer(call, paid(call)) if faults else None

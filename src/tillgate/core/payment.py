@@ -87,7 +87,9 @@ def open_payment(payment_request_id: PaymentRequestId, order: Order, policy: Pol
     return Step(payment, (SendPay(),))
 
 
-def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
+def step(
+    payment: Payment, event: Event, now: datetime, policy: Policy, *, is_awaited: bool = True
+) -> Step:
     """Apply one fact.
 
     Args:
@@ -95,6 +97,8 @@ def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
         event: what happened.
         now: aware UTC.
         policy: the connector's numbers.
+        is_awaited: False for the outcome of a call that is known not to be the awaited one
+            (`is_call_of`); of another kind than the awaited it is seen here.
 
     Returns:
         The next payment, its `version` one higher when anything changed, and the effects. The very
@@ -102,7 +106,11 @@ def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
 
     Never raises.
     """
-    taken = _apply(payment, event, now, policy)
+    call = _OUTCOME_OF.get(type(event))
+    if call is not None and not (is_awaited and payment.calling is call):
+        taken = _unawaited(payment, event, now, policy)
+    else:
+        taken = _apply(payment, event, now, policy)
     if taken.payment == payment and not taken.effects:
         return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
@@ -110,10 +118,15 @@ def step(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
     return Step(saved, taken.effects)
 
 
+def is_call_of(asked: Payment, payment: Payment) -> bool:
+    """Whether a call that left when the payment was saved as `asked` is the one it awaits now.
+
+    The moment at which a call counts as lost is saved with it, and no two calls share one.
+    """
+    return payment.calling is not None and asked.next_action_at == payment.next_action_at
+
+
 def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Step:
-    call = _OUTCOME_OF.get(type(event))
-    if call is not None and payment.calling is not call:
-        return _unawaited(payment, event, now, policy)
     match event:
         case PayAnswered(report):
             return _pay_answered(payment, report, now, policy)

@@ -39,7 +39,7 @@ from tillgate.core.model import (
     TellTill,
     TimerDue,
 )
-from tillgate.core.payment import step
+from tillgate.core.payment import is_call_of, step
 from tillgate.gateway.calls import TOO_MANY, Calls, Send, not_sent
 from tillgate.gateway.history import row_of
 from tillgate.gateway.lanes import Slot
@@ -172,9 +172,16 @@ class Follower:
         return await self._apply(payment_request_id, event, None)
 
     async def _apply(
-        self, payment_request_id: PaymentRequestId, event: Event, slot: Slot | None
+        self,
+        payment_request_id: PaymentRequestId,
+        event: Event,
+        slot: Slot | None,
+        asked: Payment | None = None,
     ) -> Payment | None:
-        """See `apply`. A place among the calls that is at hand serves the call that follows."""
+        """See `apply`. A place among the calls that is at hand serves the call that follows.
+
+        `asked` is the payment as it was saved with the call whose outcome this is.
+        """
         driven = self._driven.get(payment_request_id)
         if driven is None:
             payment = await self._store.load(payment_request_id)
@@ -185,7 +192,7 @@ class Follower:
         driven.users += 1
         try:
             async with driven.lock:
-                await self._apply_locked(driven, event, slot)
+                await self._apply_locked(driven, event, slot, asked)
                 return driven.payment
         finally:
             driven.users -= 1
@@ -251,11 +258,15 @@ class Follower:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _apply_locked(self, driven: _Driven, event: Event, slot: Slot | None) -> None:
+    async def _apply_locked(
+        self, driven: _Driven, event: Event, slot: Slot | None, asked: Payment | None
+    ) -> None:
         key = driven.payment.payment_request_id
         for _ in range(SAVE_ATTEMPTS_MAX):
             now = self._clock.now()
-            taken = step(driven.payment, event, now, self._calls.policy(driven.payment))
+            policy = self._calls.policy(driven.payment)
+            is_awaited = asked is None or is_call_of(asked, driven.payment)
+            taken = step(driven.payment, event, now, policy, is_awaited=is_awaited)
             if taken.payment is driven.payment:
                 return
             try:
@@ -395,7 +406,7 @@ class Follower:
                 event = not_sent(send, TOO_MANY)
             else:
                 event = await self._calls.perform(asked, driven.payment, send, driven.body)
-            await self._apply(asked.payment_request_id, event, slot)
+            await self._apply(asked.payment_request_id, event, slot, asked)
         except StoreError as error:
             # The row still awaits this call's outcome; its timer will ask the network again.
             log.error("%s: outcome not saved: %s", asked.payment_request_id, error)

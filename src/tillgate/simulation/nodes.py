@@ -25,6 +25,7 @@ from tillgate.core.model import (
     Step,
     TimerDue,
 )
+from tillgate.core.payment import is_call_of, step
 from tillgate.gateway.follow import OVERDUE, SAVE_ATTEMPTS_MAX, STORE_RETRY_S
 from tillgate.simulation.checks import check_commit, check_money, check_send
 from tillgate.simulation.dice import Table
@@ -125,13 +126,20 @@ class Nodes:
             return None
         return True
 
-    def apply(self, node: Node, case: Case, event: Event) -> bool:
-        """The four lines of the house. False: nothing was saved, or nobody knows."""
+    def apply(self, node: Node, case: Case, event: Event, asked: Payment | None = None) -> bool:
+        """The four lines of the house. False: nothing was saved, or nobody knows.
+
+        `asked` is the payment as it was saved with the call whose outcome this is.
+        """
         stage = self._stage
         memory = node.driven.get(case.number) or case.row
         for _ in range(SAVE_ATTEMPTS_MAX):
             stage.tally.events += 1
-            taken = self._subject.step(memory, event, stage.instant(node.skew), stage.policy)
+            now = stage.instant(node.skew)
+            if asked is None or is_call_of(asked, memory):
+                taken = self._subject.step(memory, event, now, stage.policy)
+            else:
+                taken = step(memory, event, now, stage.policy, is_awaited=False)
             if stage.tape is not None:
                 stage.note(f"node {node.number}", f"{case.number}: {_said(event, memory, taken)}")
             if taken.payment is memory:
@@ -206,7 +214,7 @@ class Nodes:
     # ------------------------------------------------------------------------------------------
 
     def _perform(self, node: Node, case: Case, effects: tuple[Effect, ...]) -> None:
-        stage = self._stage
+        stage, asked = self._stage, case.row
         for effect in effects:
             call = _CALLS.get(type(effect))
             if call is None:
@@ -223,16 +231,16 @@ class Nodes:
                 case _:
                     pass
             check_send(case, call, body, stage.now)
-            self._wire.call(case, call, body, node.skew, (node, node.life))
+            self._wire.call(case, call, body, node.skew, (node, node.life, asked))
 
     def _heard(self, flight: Flight, event: Event) -> None:
-        node, life = flight.token
+        node, life, asked = flight.token
         if node.life != life:
             return  # The process that asked is gone.
         if self._stage.now < node.paused_until:
             self._stage.after(node.paused_until - self._stage.now, self._heard, flight, event)
             return
-        self.apply(node, flight.case, event)
+        self.apply(node, flight.case, event, asked)
 
     def notified(self, case: Case, notification: Notification) -> bool:
         """A notification, properly signed; whether it was acknowledged."""
