@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tillgate.cli import build_parser
 from tillgate.cli.lifecycle import docstring_of, document, edges
-from tillgate.config import SETTINGS
 from tillgate.core.results import MEANINGS, Judges, NextStep
+from tillgate.settings import SETTINGS
 from tillgate.web.problems import STATUS
 
 DOCS = Path(__file__).parents[1] / "docs"

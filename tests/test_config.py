@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tillgate.cli.keys import Addresses, write_folder
-from tillgate.config import CHOICES, SETTINGS, load_gateway, load_sandbox, parse_address
+from tillgate.config import load_gateway, load_sandbox
 from tillgate.core.errors import ConfigError
 from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING
 from tillgate.sandbox.choices import Choices, all_choices
 from tillgate.server import Address
+from tillgate.settings import CHOICES, SETTINGS, parse_address
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from tillgate.alipayplus.client import AlipayPlusClient, Credentials
-from tillgate.alipayplus.transport import HttpTransport
 from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
 from tillgate.connectors import Connector
@@ -24,6 +23,7 @@ from tillgate.gateway.notify import Notifications
 from tillgate.gateway.sealing import Sealer
 from tillgate.ids import new_id, new_secret
 from tillgate.store.sqlite import open_sqlite
+from tillgate.transport import HttpTransport
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.merchant_api import MerchantApi

@@ -36,8 +36,8 @@ from tillgate.alipayplus.client import (
 )
 from tillgate.alipayplus.messages import PAY_RESPONSES
 from tillgate.alipayplus.signing import SigningKey, new_private_key
-from tillgate.alipayplus.transport import ANSWER_BYTES_MAX, HttpTransport
 from tillgate.clock import SystemClock
+from tillgate.transport import ANSWER_BYTES_MAX, HttpTransport
 
 BODY = json.dumps({"paymentAmount": {"currency": "JPY", "value": "100"}}).encode()
 STRANGER = SigningKey.load(new_private_key())

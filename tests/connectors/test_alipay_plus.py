@@ -25,7 +25,6 @@ from tests.support import (
 )
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.client import AlipayPlusClient, Credentials
-from tillgate.alipayplus.transport import HttpTransport
 from tillgate.clock import SystemClock
 from tillgate.connectors.alipay_plus import AlipayPlus, notification_report
 from tillgate.core.model import (
@@ -47,6 +46,7 @@ from tillgate.core.money import Money
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import open_payment
 from tillgate.core.results import Outcome
+from tillgate.transport import HttpTransport
 
 GUIDE = Path(__file__).parents[1] / "vectors" / "guide"
 PLACED = datetime(2019, 6, 1, 4, 1, 1, tzinfo=UTC)

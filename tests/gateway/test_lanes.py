@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tillgate.alipayplus.transport import CONNECTIONS_MAX
 from tillgate.gateway.lanes import CALLS_MAX, INQUIRIES_MAX, Lane, Slot, Urgency
+from tillgate.transport import CONNECTIONS_MAX
 
 SALE, MONEY, QUESTION = Urgency
 

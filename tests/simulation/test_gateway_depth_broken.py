@@ -11,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 from tillgate.alipayplus.client import AlipayPlusClient, NeverSent, NoAnswer
-from tillgate.alipayplus.transport import NoConnection
 from tillgate.core.errors import StoreError
 from tillgate.core.payment import step
 from tillgate.gateway.follow import STORE_RETRY_S, Follower, _Driven
@@ -21,6 +20,7 @@ from tillgate.simulation.gateway_depth.workers import Parts
 from tillgate.store import Opened
 from tillgate.store.rows import STATE_COLUMNS, state_values
 from tillgate.store.sqlite import INSERT_EVENT, SqliteStore, _event_values
+from tillgate.transport import NoConnection
 
 AT_MOST = 1_500
 """Orders until a broken part must be caught; most are within a hundred."""

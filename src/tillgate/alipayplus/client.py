@@ -24,8 +24,8 @@ from tillgate.alipayplus.messages import (
     RefundResponse,
 )
 from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
-from tillgate.alipayplus.transport import ConnectionBroke, NoConnection, Transport
 from tillgate.clock import Clock
+from tillgate.transport import ConnectionBroke, NoConnection, Transport
 
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """A pay answer says no `paymentRequestId`, so one that is older than its request is somebody

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from tillgate import logs
 from tillgate.clock import SystemClock
-from tillgate.config import load_gateway, load_sandbox, parse_address
+from tillgate.config import load_gateway, load_sandbox
 from tillgate.core.errors import ConfigError
 from tillgate.server import Address, listen, serve, url_of
+from tillgate.settings import parse_address
 
 
 def serve_gateway(arguments: argparse.Namespace) -> int:

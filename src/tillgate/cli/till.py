@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from tillgate.config import is_url
 from tillgate.core.errors import ConfigError, InvalidAmount
 from tillgate.core.money import Money, parse_money
 from tillgate.ids import new_token
+from tillgate.settings import is_url
 
 RETRY_WAIT_S = 1.0
 UNREACHED_LIMIT_S = 5

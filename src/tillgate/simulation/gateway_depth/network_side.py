@@ -13,7 +13,6 @@ import msgspec
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import SUCCESS, Notification, Wire, amount_of
 from tillgate.alipayplus.signing import BadSignature
-from tillgate.alipayplus.transport import Reply
 from tillgate.core.model import Status
 from tillgate.core.results import Outcome
 from tillgate.gateway.notify import NotifyAnswer, NotifyCall
@@ -28,6 +27,7 @@ from tillgate.simulation.gateway_depth.scene import Scene, Trouble
 from tillgate.simulation.network import CLIENT_ID
 from tillgate.simulation.other_side import NOTIFY_WAITS, OtherSide
 from tillgate.simulation.stage import Case, Violated
+from tillgate.transport import Reply
 
 NOTIFY_PATH = "/alipayplus/v1/notifyPayment"
 NOTIFY_URL = f"https://acquirer.example{NOTIFY_PATH}"

@@ -21,7 +21,6 @@ from tillgate.alipayplus.messages import (
     Result,
     amount_of,
 )
-from tillgate.alipayplus.transport import ConnectionBroke, NoConnection, Reply
 from tillgate.core.model import Call
 from tillgate.core.results import ORDER_NOT_EXIST, REPEAT_REQ_INCONSISTENT, Outcome
 from tillgate.sandbox.payment import RESULTS
@@ -34,6 +33,7 @@ from tillgate.simulation.gateway_depth.scene import Scene, Trouble
 from tillgate.simulation.other_side import with_other_amount
 from tillgate.simulation.stage import Case, Violated
 from tillgate.simulation.wire import FOREIGN_ID, READ_LAG_MAX
+from tillgate.transport import ConnectionBroke, NoConnection, Reply
 
 _SLOW: Table[int] = Table(
     "call.slow", (3 * S, 2), (9 * S, 3), (20 * S, 2), (58 * S, 1), (62 * S, 1), (65 * S, 1)
@@ -97,7 +97,7 @@ class Flight:
 
 
 class WorldTransport:
-    """What one worker sends with. See `tillgate.alipayplus.transport.Transport`."""
+    """What one worker sends with. See `tillgate.transport.Transport`."""
 
     def __init__(self, wire: Wire, life: Life, who: str) -> None:
         self._wire = wire
