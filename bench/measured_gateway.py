@@ -24,8 +24,9 @@ from tillgate import logs, wiring
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import SystemClock
 from tillgate.config import load_gateway
-from tillgate.connectors.alipay_plus import AlipayPlus
+from tillgate.connectors import alipay_plus
 from tillgate.core.model import SendCancel, SendInquiry, SendPay, TimerDue
+from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.gateway import follow
 from tillgate.server import listen, serve, url_of
 
@@ -58,7 +59,7 @@ class Watch:
                 watch.asked[key] += 1
                 watch.asked_in_second[key, int(now)] += 1
 
-        class Measured(AlipayPlus):
+        class Measured(alipay_plus.AlipayPlus):
             async def inquire(self, payment: Any) -> Any:
                 left(payment, "inquiry")
                 return await super().inquire(payment)
@@ -72,7 +73,7 @@ class Watch:
                 super().__init__(*parts)
                 watch.follower = self
 
-        wiring.AlipayPlus = Measured
+        alipay_plus.AlipayPlus = Measured
         wiring.Follower = Seen
 
     def _wrap_step(self) -> None:
@@ -173,9 +174,7 @@ def main() -> int:
     settings = load_gateway(os.environ, Path(arguments.settings))
     if arguments.inquiry_wait:
         waits = (timedelta(seconds=arguments.inquiry_wait),) * (60 // arguments.inquiry_wait - 1)
-        network = settings.alipay_plus
-        policy = replace(network.policy, inquiries=waits)
-        settings = replace(settings, alipay_plus=replace(network, policy=policy))
+        alipay_plus.SCHEDULES["fixed"] = replace(ALIPAY_PLUS, inquiries=waits)
     logs.set_up("WARNING")
     watch = Watch()
     watch.wrap()

@@ -21,7 +21,8 @@ import uvicorn
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.signing import KeyRing, SigningKey, new_private_key
 from tillgate.clock import SystemClock
-from tillgate.config import AlipayPlusSettings, GatewaySettings
+from tillgate.config import GatewaySettings
+from tillgate.connectors import ConnectorSettings
 from tillgate.merchants import Directory, hash_key, read_directory
 from tillgate.server import Address, listen, url_of
 from tillgate.wiring import build_gateway
@@ -74,6 +75,20 @@ def directory() -> Directory:
     return read_directory({"merchant": two, "operator": [alice]}, "merchants.toml")
 
 
+def alipay_plus_settings(network_url: str) -> ConnectorSettings:
+    return ConnectorSettings(
+        name="alipay_plus",
+        kind="alipay_plus",
+        takes=(),
+        base_url=network_url,
+        client_id=CLIENT_ID,
+        signing_key=acquirer_key(),
+        network_keys=ring(network_key()),
+        notify_url=None,
+        options={},
+    )
+
+
 def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
     return GatewaySettings(
         listen=Address("127.0.0.1", 0),
@@ -82,12 +97,7 @@ def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
         seal_key=SEAL_KEY,
         log_level="INFO",
         directory=directory(),
-        alipay_plus=AlipayPlusSettings(
-            base_url=network_url,
-            client_id=CLIENT_ID,
-            signing_key=acquirer_key(),
-            network_keys=ring(network_key()),
-        ),
+        connectors=(alipay_plus_settings(network_url),),
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tillgate.cli.keys import Addresses, write_folder
+from tillgate.clock import SystemClock
 from tillgate.config import load_gateway, load_sandbox
+from tillgate.connectors.kinds import build_connector
 from tillgate.core.errors import ConfigError
 from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING
 from tillgate.sandbox.choices import Choices, all_choices
@@ -21,6 +25,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def with_direct(folder: Path, text: str = "", name: str = "kakaopay") -> None:
+    """Add a wallet that is connected directly; `text` comes on top of what it needs."""
+    with (folder / "tillgate.toml").open("a") as file:
+        file.write(
+            f"""
+[connector.{name}]
+kind = "aps_direct"
+takes = "006"
+base_url = "http://127.0.0.1:9090"
+client_id = "KAKAO_1"
+private_key_file = "acquirer-private.pem"
+public_key_files = {{ 1 = "network-public.pem" }}
+{text}
+"""
+        )
+
+
 def problems(folder: Path, environ: dict[str, str] | None = None, load=load_gateway) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load(environ or {}, folder / "tillgate.toml")
@@ -31,17 +52,17 @@ def test_the_first_settings_load_for_both_sides(folder):
     gateway = load_gateway({}, folder / "tillgate.toml")
     assert gateway.listen == Address("127.0.0.1", 8080)
     assert gateway.store_path == folder / "tillgate.sqlite3"
-    assert gateway.alipay_plus.base_url == "http://127.0.0.1:9090"
+    assert gateway.connectors[0].base_url == "http://127.0.0.1:9090"
     assert list(gateway.directory.merchants) == ["M00000000001"]
     sandbox = load_sandbox({}, folder / "tillgate.toml")
-    assert list(sandbox.acquirers) == [gateway.alipay_plus.client_id]
+    assert list(sandbox.acquirers) == [gateway.connectors[0].client_id]
 
 
 def test_the_environment_wins_over_the_file(folder):
     environ = {"TILLGATE_LISTEN": "0.0.0.0:1", "TILLGATE_ALIPAY_PLUS_CLIENT_ID": "X"}
     settings = load_gateway(environ, folder / "tillgate.toml")
     assert settings.listen == Address("0.0.0.0", 1)
-    assert settings.alipay_plus.client_id == "X"
+    assert settings.connectors[0].client_id == "X"
 
 
 def test_the_file_may_be_named_by_the_environment(folder):
@@ -103,6 +124,9 @@ def test_an_empty_file_is_named(folder, file, name, content):
 )
 @pytest.mark.parametrize("value", ["", "a\nb", "a\x00b"])
 def test_a_required_setting_that_is_empty_or_unprintable_is_named(folder, setting, value):
+    if setting.section == "connector.NAME":
+        with_direct(folder)
+        setting = replace(setting, section="connector.kakaopay")
     told = problems(folder, {setting.variable: value})
     assert any(problem.startswith(f"{setting.section}.{setting.name}: ") for problem in told)
 
@@ -168,9 +192,82 @@ def test_the_networks_open_choices_are_settings_with_every_word(folder):
 def test_the_schedule_of_inquiries_is_a_setting(folder):
     def policy(word):
         environ = {"TILLGATE_ALIPAY_PLUS_INQUIRIES": word}
-        return load_gateway(environ, folder / "tillgate.toml").alipay_plus.policy
+        settings = load_gateway(environ, folder / "tillgate.toml").connectors[0]
+        return build_connector(settings, SystemClock()).policy
 
     assert policy("fixed") is ALIPAY_PLUS
     assert policy("growing") is ALIPAY_PLUS_GROWING
     bad = {"TILLGATE_ALIPAY_PLUS_INQUIRIES": "often"}
     assert "alipay_plus.inquiries: must be one of" in "".join(problems(folder, bad))
+
+
+# Wallets connected directly
+# -------------------------------------------------------------------------------------------------
+
+
+def test_a_wallet_connected_directly_is_a_section_of_its_own(folder):
+    with_direct(folder, 'path = "/aps/kakaopay/payments"\npay_timeout_s = 5\ncode_consult = true')
+    environ = {"TILLGATE_CONNECTOR_KAKAOPAY_CLIENT_ID": "FROM_THE_ENVIRONMENT"}
+    settings = load_gateway(environ, folder / "tillgate.toml")
+    alipay_plus, kakaopay = settings.connectors
+    assert (alipay_plus.name, kakaopay.name) == ("alipay_plus", "kakaopay")
+    assert (kakaopay.takes, kakaopay.client_id) == (("006",), "FROM_THE_ENVIRONMENT")
+    built = build_connector(kakaopay, SystemClock())
+    assert built.policy.pay_timeout == timedelta(seconds=5)
+    assert built.policy.unknown_cancel_limit == timedelta(seconds=70)
+
+
+def test_alipay_plus_may_be_left_out_when_a_wallet_is_connected_directly(folder):
+    with_direct(folder)
+    text = (folder / "tillgate.toml").read_text()
+    before, _, rest = text.partition("[alipay_plus]")
+    (folder / "tillgate.toml").write_text(before + rest[rest.index("\n[") :])
+    settings = load_gateway({}, folder / "tillgate.toml")
+    assert [each.name for each in settings.connectors] == ["kakaopay"]
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('path = "aps"', "path: must be a path such as"),
+        ('pay_path = "/a b"', "pay_path: must be a path such as"),
+        ("pay_timeout_s = 0.5", "pay_timeout_s: must be a number of seconds, 1 to 30"),
+        ('cancel_timeout_s = "soon"', "cancel_timeout_s: must be a number of seconds"),
+        ('inquiries = "often"', "inquiries: must be one of fixed, growing"),
+        ('code_consult = "maybe"', "code_consult: must be one of false, true"),
+        ("colour = 1", "colour: unknown"),
+    ],
+)
+def test_a_wrong_option_of_a_direct_wallet_is_named(folder, line, problem):
+    with_direct(folder, line)
+    assert [told for told in problems(folder) if f"connector.kakaopay.{problem}" in told]
+
+
+@pytest.mark.parametrize("takes", ["", "06", "alipay", "0060", "006;010"])
+def test_whose_codes_a_direct_wallet_takes_must_be_known(folder, takes):
+    with_direct(folder)
+    environ = {"TILLGATE_CONNECTOR_KAKAOPAY_TAKES": takes}
+    assert any(told.startswith("connector.kakaopay.takes: ") for told in problems(folder, environ))
+
+
+def test_two_connectors_never_take_the_same_codes(folder):
+    with_direct(folder)
+    with_direct(folder, name="other")
+    assert "connector.other.takes: kakaopay takes 006 already" in problems(folder)
+
+
+@pytest.mark.parametrize("name", ["Kakao", "k" * 33, "9", '"a b"'])
+def test_a_connector_has_a_plain_name(folder, name):
+    with_direct(folder, name=name)
+    assert any("a name has a to z" in told for told in problems(folder))
+
+
+def test_alipay_plus_is_no_wallet_connected_directly(folder):
+    with_direct(folder, name="alipay_plus")
+    assert "connector.alipay_plus: Alipay+ has a section of its own" in problems(folder)
+
+
+def test_an_unknown_kind_of_connector_is_told_with_those_there_are(folder):
+    with_direct(folder)
+    environ = {"TILLGATE_CONNECTOR_KAKAOPAY_KIND": "wechat"}
+    assert any("there is no 'wechat'; there are " in told for told in problems(folder, environ))

@@ -6,29 +6,25 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tillgate.alipayplus.signing import BadKey, KeyRing, SigningKey
+from tillgate.clock import SystemClock
+from tillgate.connectors import ConnectorSettings
+from tillgate.connectors.kinds import build_connector
 from tillgate.core.errors import ConfigError
-from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
+from tillgate.core.routing import ALIPAY_CN, ALIPAY_HK, ALIPAY_PLUS, Integrations
 from tillgate.merchants import Directory, read_directory
 from tillgate.server import Address
 from tillgate.settings import CHOICES, Source
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlipayPlusSettings:
-    """How to reach Alipay+ and with which keys."""
-
-    base_url: str
-    client_id: str
-    signing_key: SigningKey
-    network_keys: KeyRing
-    policy: Policy = ALIPAY_PLUS
+_CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_ROUTING_NUMBER = re.compile(r"[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +37,7 @@ class GatewaySettings:
     seal_key: bytes
     log_level: str
     directory: Directory
-    alipay_plus: AlipayPlusSettings
+    connectors: tuple[ConnectorSettings, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +67,7 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         seal_key=_seal_key(source),
         log_level=source.one_of("gateway", "log_level", ("DEBUG", "INFO", "WARNING", "ERROR")),
         directory=_directory(source),
-        alipay_plus=AlipayPlusSettings(
-            base_url=source.url("alipay_plus", "base_url"),
-            client_id=source.text("alipay_plus", "client_id"),
-            signing_key=_signing_key(source, "alipay_plus"),
-            network_keys=_network_keys(source),
-            policy=_policy(source),
-        ),
+        connectors=_connectors(source),
     )
     if source.one_of("gateway", "env", ("test", "live")) == "live":
         source.problems += _not_for_live(settings)
@@ -109,12 +99,13 @@ def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig
 
 def _not_for_live(settings: GatewaySettings) -> list[str]:
     problems = []
-    if settings.alipay_plus.client_id.startswith("SANDBOX_"):
-        problems.append("alipay_plus.client_id: a sandbox client id, but gateway.env is live")
-    for name, url in (
-        ("alipay_plus.base_url", settings.alipay_plus.base_url),
-        ("gateway.public_url", settings.public_url),
-    ):
+    addresses = [("gateway.public_url", settings.public_url)]
+    for connector in settings.connectors:
+        section = _section(connector.name)
+        addresses.append((f"{section}.base_url", connector.base_url))
+        if connector.client_id.startswith("SANDBOX_"):
+            problems.append(f"{section}.client_id: a sandbox client id, but gateway.env is live")
+    for name, url in addresses:
         if urlsplit(url).scheme != "https":
             problems.append(f"{name}: must be an https address when gateway.env is live")
     if any(key_id.startswith("tg_test_") for key_id in settings.directory.key_ids):
@@ -153,9 +144,75 @@ def _directory(source: Source) -> Directory:
     return Directory({}, {}, ())
 
 
+def _connectors(source: Source) -> tuple[ConnectorSettings, ...]:
+    names = source.sections("connector")
+    if ALIPAY_PLUS in names:
+        source.problems.append("connector.alipay_plus: Alipay+ has a section of its own")
+        names.remove(ALIPAY_PLUS)
+    if source.has(ALIPAY_PLUS) or not names:
+        names = [ALIPAY_PLUS, *names]
+    connectors = tuple(_connector(source, name) for name in names)
+    takers: dict[str, str] = {}
+    for connector in connectors:
+        for wallet in connector.takes:
+            other = takers.setdefault(wallet, connector.name)
+            if other != connector.name:
+                source.note(_section(connector.name), "takes", f"{other} takes {wallet} already")
+    return connectors
+
+
+def _section(name: str) -> str:
+    return name if name == ALIPAY_PLUS else f"connector.{name}"
+
+
+def _connector(source: Source, name: str) -> ConnectorSettings:
+    section, problems_before = _section(name), len(source.problems)
+    is_alipay_plus = section == ALIPAY_PLUS
+    if not is_alipay_plus and not _CONNECTOR_NAME.fullmatch(name):
+        source.problems.append(f"{section}: a name has a to z, 0 to 9 and _, at most 32")
+    kind = ALIPAY_PLUS if is_alipay_plus else source.text(section, "kind")
+    settings = ConnectorSettings(
+        name=name,
+        kind=kind,
+        takes=() if is_alipay_plus else _takes(source, section),
+        base_url=source.url(section, "base_url"),
+        client_id=source.text(section, "client_id"),
+        signing_key=_signing_key(source, section),
+        network_keys=_network_keys(source, section),
+        notify_url=None,
+        options=source.options(section, kind),
+    )
+    if len(source.problems) == problems_before:
+        try:
+            # Built to see its options read, then again with its address for notifications.
+            build_connector(settings, SystemClock())
+        except ConfigError as error:
+            source.problems += [f"{section}.{problem}" for problem in error.problems]
+    return settings
+
+
+def _takes(source: Source, section: str) -> tuple[str, ...]:
+    wallets = tuple(filter(None, map(str.strip, source.text(section, "takes").split(","))))
+    for wallet in wallets:
+        if wallet not in (ALIPAY_CN, ALIPAY_HK) and not _ROUTING_NUMBER.fullmatch(wallet):
+            source.note(section, "takes", f"{wallet}: alipay_cn, alipay_hk or three digits")
+    return wallets
+
+
+def integrations_of(connectors: Sequence[ConnectorSettings]) -> Integrations:
+    """What the acquirer is connected to, for the routing table."""
+    direct = {wallet: each.name for each in connectors for wallet in each.takes}
+    cn_hk = tuple(direct.pop(wallet) for wallet in (ALIPAY_CN, ALIPAY_HK) if wallet in direct)
+    return Integrations(
+        alipay_plus=any(each.name == ALIPAY_PLUS for each in connectors),
+        direct_cn_hk=cn_hk,
+        direct_mpps=direct,
+    )
+
+
 def _signing_key(source: Source, section: str) -> SigningKey:
     raw = source.bytes_of(section, "private_key_file")
-    version = source.text(section, "private_key_version") if section == "alipay_plus" else "1"
+    version = "1" if section == "sandbox" else source.text(section, "private_key_version")
     if not _is_number(version):
         source.note(section, "private_key_version", "must be a whole number")
     try:
@@ -170,13 +227,8 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9
 
 
-def _policy(source: Source) -> Policy:
-    schedules = {"fixed": ALIPAY_PLUS, "growing": ALIPAY_PLUS_GROWING}
-    return schedules.get(source.one_of("alipay_plus", "inquiries", tuple(schedules)), ALIPAY_PLUS)
-
-
-def _network_keys(source: Source) -> KeyRing:
-    section, name = "alipay_plus", "public_key_files"
+def _network_keys(source: Source, section: str) -> KeyRing:
+    name = "public_key_files"
     texts: dict[int, bytes] = {}
     for version, path in source.pairs(section, name).items():
         if not _is_number(version):

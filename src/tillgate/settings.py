@@ -9,8 +9,8 @@ so that they appear in no process list.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,17 +23,23 @@ DEFAULT_FILE = "tillgate.toml"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: where it stands in the file, its variable, its default and its meaning."""
+    """One setting: where it stands in the file, its variable, its default and its meaning.
+
+    Attributes:
+        section: one ending in `.NAME` may stand there many times, each with a name of its own.
+        kind: which connectors have it; empty for all.
+    """
 
     section: str
     name: str
     default: str | None
     meaning: str
+    kind: str = ""
 
     @property
     def variable(self) -> str:
         """`TILLGATE_...`, which overrides the file."""
-        prefix = "" if self.section == "gateway" else f"{self.section}_"
+        prefix = "" if self.section == "gateway" else f"{self.section.replace('.', '_')}_"
         return f"TILLGATE_{prefix}{self.name}".upper()
 
 
@@ -82,6 +88,36 @@ SETTINGS = (
         "inquiries",
         "fixed",
         "`fixed`: every 3 s; `growing`: after 1, 2, ... 10 s, for many payments pending at once",
+        kind="alipay_plus",
+    ),
+    *(
+        Setting("connector.NAME", name, default, meaning, kind)
+        for kind, name, default, meaning in (
+            ("", "kind", None, "the dialect: `aps_direct`, or what an installed package brings"),
+            (
+                "",
+                "takes",
+                None,
+                "whose codes it gets, comma-separated: `alipay_cn`, `alipay_hk`, routing numbers",
+            ),
+            ("", "base_url", None, "where the wallet is reached"),
+            ("", "client_id", None, "assigned by the wallet"),
+            ("", "private_key_file", None, "the acquirer's RSA key there, PEM or base64 DER"),
+            ("", "private_key_version", "1", "the keyVersion written in our signatures"),
+            ("", "public_key_files", None, "the wallet's keys: `VERSION=PATH`, comma-separated"),
+            ("aps_direct", "path", "/aps/api/v1/payments", "the folder of its APIs"),
+            ("aps_direct", "pay_path", "", "where `pay` is; empty: `path` + /pay"),
+            ("aps_direct", "inquiry_path", "", "the same for inquiryPayment"),
+            ("aps_direct", "cancel_path", "", "the same for cancelPayment"),
+            ("aps_direct", "refund_path", "", "the same for refund"),
+            ("aps_direct", "consult_path", "", "the same for codeConsult"),
+            ("aps_direct", "code_consult", "false", "`true`: it has AlipayHK's codeConsult"),
+            ("aps_direct", "inquiries", "fixed", "as for Alipay+"),
+            ("aps_direct", "pay_timeout_s", "8", "how long a pay may run, in seconds, 1 to 30"),
+            ("aps_direct", "inquiry_timeout_s", "5", "the same for inquiryPayment"),
+            ("aps_direct", "cancel_timeout_s", "8", "the same for cancelPayment"),
+            ("aps_direct", "refund_timeout_s", "8", "the same for refund"),
+        )
     ),
     Setting("sandbox", "listen", "127.0.0.1:9090", "host:port of the sandbox"),
     Setting("sandbox", "private_key_file", None, "the sandbox network's RSA key"),
@@ -115,14 +151,42 @@ class Source:
         self._folder = folder
         self._file = file
         self.problems: list[str] = []
-        known = {(setting.section, setting.name) for setting in SETTINGS}
         for section, table in document.items():
             if not isinstance(table, dict):
                 self.problems.append(f"{section}: settings stand in a [section]")
                 continue
             for name in table:
-                if (section, name) not in known:
+                if not self._is_known(section, name, table):
                     self.problems.append(f"{section}.{name}: unknown; see docs/settings.md")
+
+    @staticmethod
+    def _is_known(section: str, name: str, table: dict[str, Any]) -> bool:
+        rows = [row for row in SETTINGS if row.section == _template(section)]
+        kind = table.get("kind", section)
+        if "." in section and kind is not None and kind not in {row.kind for row in rows}:
+            return True  # What a package brought reads its own.
+        return any(row.name == name and row.kind in ("", kind) for row in rows)
+
+    def sections(self, group: str) -> list[str]:
+        """The names of the sections `[group.NAME]`, in the order of the file."""
+        prefix = f"{group}."
+        return [name.removeprefix(prefix) for name in self._document if name.startswith(prefix)]
+
+    def has(self, section: str) -> bool:
+        """Whether anything of a section is set, in the file or in the environment."""
+        return bool(self._document.get(section)) or any(
+            row.variable in self._environ for row in SETTINGS if row.section == section
+        )
+
+    def options(self, section: str, kind: str) -> dict[str, str]:
+        """What is set in a section beside the settings that all kinds have."""
+        rows = [_of(row, section) for row in SETTINGS if row.section == _template(section)]
+        common = {row.name for row in rows if not row.kind}
+        names = dict.fromkeys(self._document.get(section, {}))
+        names |= dict.fromkeys(
+            row.name for row in rows if row.kind == kind and row.variable in self._environ
+        )
+        return {name: self.text(section, name) for name in names if name not in common}
 
     @classmethod
     def open(cls, environ: Mapping[str, str], file: Path | None) -> Source:
@@ -143,7 +207,7 @@ class Source:
             raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError([f"{path}: not TOML: {error}"]) from None
-        return cls(environ, document, path.parent, path)
+        return cls(environ, dict(_flat(document)), path.parent, path)
 
     def finish(self) -> None:
         """Raise what was noted.
@@ -162,13 +226,19 @@ class Source:
 
     def text(self, section: str, name: str) -> str:
         """The setting as text; "" after noting that it is missing."""
-        setting = next(s for s in SETTINGS if (s.section, s.name) == (section, name))
+        template = _template(section)
+        row = next((s for s in SETTINGS if (s.section, s.name) == (template, name)), None)
+        setting = _of(row or Setting(section, name, None, ""), section)
         value: object = self._environ.get(setting.variable)
         table = self._document.get(section)
         if value is None and isinstance(table, dict):
             value = table.get(name)
         if value is None:
             value = setting.default
+        if isinstance(value, bool):
+            value = str(value).lower()
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
         if isinstance(value, dict):
             # A table in the file, such as public_key_files = { 1 = "network.pem" }.
             value = ",".join(f"{key}={item}" for key, item in value.items())
@@ -244,6 +314,36 @@ class Source:
     def path(self, value: str) -> Path:
         """Relative paths start at the settings file."""
         return self._folder / value
+
+
+def _template(section: str) -> str:
+    """`connector.NAME` for the section of any one connector."""
+    group, dot, _ = section.partition(".")
+    return f"{group}.NAME" if dot else section
+
+
+def _of(row: Setting, section: str) -> Setting:
+    return replace(row, section=section)
+
+
+def _flat(document: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """`[connector.alipay_hk]` as a section of its own."""
+    groups = {row.section.removesuffix(".NAME") for row in SETTINGS if "." in row.section}
+    plain = {(row.section, row.name) for row in SETTINGS}
+    for section, table in document.items():
+        if section not in groups or not isinstance(table, dict):
+            yield section, table
+            continue
+        nested = {
+            name: value
+            for name, value in table.items()
+            if isinstance(value, dict) and (section, name) not in plain
+        }
+        rest = {name: value for name, value in table.items() if name not in nested}
+        if rest:
+            yield section, rest
+        for name, value in nested.items():
+            yield f"{section}.{name}", value
 
 
 def is_url(text: str) -> bool:

@@ -43,6 +43,14 @@ class Reply(NamedTuple):
 class Transport(Protocol):
     """Carries requests to one network."""
 
+    async def start(self) -> None:
+        """Open what it needs, inside the loop that uses it."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
     async def post(
         self, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:

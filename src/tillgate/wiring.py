@@ -5,17 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
-from tillgate.alipayplus.client import AlipayPlusClient, Credentials
 from tillgate.clock import SystemClock
-from tillgate.config import GatewaySettings
-from tillgate.connectors import Connector
-from tillgate.connectors.alipay_plus import AlipayPlus
-from tillgate.core.routing import GUIDE, Integrations
+from tillgate.config import GatewaySettings, integrations_of
+from tillgate.connectors import ConnectorSettings
+from tillgate.connectors.kinds import build_connector
+from tillgate.core.routing import GUIDE
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
@@ -23,7 +22,6 @@ from tillgate.gateway.notify import Notifications
 from tillgate.gateway.sealing import Sealer
 from tillgate.ids import new_id, new_secret
 from tillgate.store.sqlite import open_sqlite
-from tillgate.transport import HttpTransport
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.merchant_api import MerchantApi
@@ -47,18 +45,13 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         StoreError: the store cannot be opened, or another process serves from it.
     """
     clock = SystemClock()
-    network = settings.alipay_plus
-    credentials = Credentials(
-        client_id=network.client_id,
-        signing_key=network.signing_key,
-        network_keys=network.network_keys,
-    )
-    sealer = Sealer(settings.seal_key, new_secret)
-    transport = HttpTransport(network.base_url)
-    client = AlipayPlusClient(transport, credentials, clock)
-    connectors: dict[str, Connector] = {
-        AlipayPlus.name: AlipayPlus(client, _notify_url(settings, listen_url), network.policy)
+    connectors = {
+        each.name: build_connector(
+            replace(each, notify_url=_notify_url(each, settings.public_url, listen_url)), clock
+        )
+        for each in settings.connectors
     }
+    sealer = Sealer(settings.seal_key, new_secret)
     store = open_sqlite(settings.store_path)
     follower = Follower(store, connectors, sealer, clock)
     acceptance = Acceptance(
@@ -66,17 +59,18 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         follower=follower,
         connectors=connectors,
         table=GUIDE,
-        integrations=Integrations(),
+        integrations=integrations_of(settings.connectors),
         sealer=sealer,
         clock=clock,
         draw_id=lambda now: new_id("pay", now),
     )
     interventions = Interventions(follower, connectors, clock)
-    notifications = Notifications(store, follower, credentials, clock)
+    notifications = Notifications(store, follower, connectors, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await transport.start()
+        for connector in connectors.values():
+            await connector.start()
         taken_up = await follower.recover()
         if taken_up:
             log.info("took up %d unfinished payments", taken_up)
@@ -84,7 +78,8 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             yield
         finally:
             await follower.stop()
-            await transport.close()
+            for connector in connectors.values():
+                await connector.close()
             await store.close()
 
     routes = [
@@ -95,12 +90,11 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     return Gateway(create_app(routes, lifespan, follower.networks), follower.release_waiters)
 
 
-def _notify_url(settings: GatewaySettings, listen_url: str) -> str | None:
-    """Where notifications are asked for; None leaves it to the address in the Developer Center.
+def _notify_url(connector: ConnectorSettings, public_url: str, listen_url: str) -> str | None:
+    """Where its notifications are asked for; None leaves it to what was agreed with the network.
 
     A network on this machine reaches the listening address; any other one only a public address.
     """
-    if settings.public_url:
-        return settings.public_url + notify_api.PATH
-    is_local = urlsplit(settings.alipay_plus.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-    return listen_url + notify_api.PATH if is_local else None
+    is_local = urlsplit(connector.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    base = public_url or (listen_url if is_local else None)
+    return base + notify_api.path_of(connector.name) if base else None

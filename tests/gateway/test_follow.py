@@ -26,6 +26,7 @@ from tests.support import (
     result,
     signed_answer,
 )
+from tillgate.connectors import alipay_plus
 from tillgate.core.errors import StoreError
 from tillgate.core.model import Status, TimerDue
 from tillgate.core.pacing import ALIPAY_PLUS
@@ -164,15 +165,14 @@ def test_a_payment_that_was_only_looked_at_is_still_taken_up(tmp_path, monkeypat
         return *told, payment["status"]
 
     quick = replace(ALIPAY_PLUS, cancel_timeout=timedelta(0), outcome_grace=A_MOMENT)
+    monkeypatch.setitem(alipay_plus.SCHEDULES, "fixed", quick)
     monkeypatch.setattr(follow, "OVERDUE", timedelta(0))
     monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.05)
     monkeypatch.setattr(SqliteStore, "save", saved_but_lost_once)
 
     async def whole():
         async with ScriptedNetwork(pays_and_cancels).running() as network:
-            settings = support.gateway_settings(tmp_path, network.url).alipay_plus
-            quickly = replace(settings, policy=quick)
-            async with gateway(tmp_path, network.url, alipay_plus=quickly) as api:
+            async with gateway(tmp_path, network.url) as api:
                 return await work(api, network)
 
     assert asyncio.run(whole()) == (503, 202, "CANCELLED")
@@ -243,9 +243,12 @@ def test_a_payment_that_somebody_else_moved_on_keeps_its_timer(tmp_path):
         ("", "https://open-sea.example", None),
     ],
 )
-def test_where_notifications_are_asked_for(tmp_path, public_url, network, asked_for):
-    settings = replace(support.gateway_settings(tmp_path, network), public_url=public_url)
-    assert _notify_url(settings, "http://127.0.0.1:8080") == asked_for
+def test_where_notifications_are_asked_for(public_url, network, asked_for):
+    settings = support.alipay_plus_settings(network)
+    assert _notify_url(settings, public_url, "http://127.0.0.1:8080") == asked_for
+    direct = replace(settings, name="alipay_hk")
+    there = asked_for and asked_for.replace("alipayplus/v1/notifyPayment", "notify/alipay_hk")
+    assert _notify_url(direct, public_url, "http://127.0.0.1:8080") == there
 
 
 def test_a_notification_is_acknowledged_only_after_its_commit(tmp_path, failing):

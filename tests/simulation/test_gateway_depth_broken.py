@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+from copy import copy
 from dataclasses import replace
 
 import pytest
@@ -106,22 +107,26 @@ class WritesTheCodeDown(SqliteStore):
 
 
 class AcknowledgesFirst(Notifications):
-    async def receive(self, call):
-        answer = asyncio.create_task(super().receive(call))
+    async def receive(self, name, call):
+        answer = asyncio.create_task(super().receive(name, call))
         self._later = getattr(self, "_later", [])
         self._later.append(answer)
-        return self._acknowledged(call.path)
+        return self._connectors[name].acknowledge(call)
 
 
 class AcknowledgesWhatItCouldNotSave(Notifications):
-    async def receive(self, call):
-        answer = await super().receive(call)
-        return self._acknowledged(call.path) if answer.status == 503 else answer
+    async def receive(self, name, call):
+        answer = await super().receive(name, call)
+        return self._connectors[name].acknowledge(call) if answer.status == 503 else answer
 
 
 class ChecksNoNotification(Notifications):
-    def __init__(self, store, follower, credentials, clock):
-        super().__init__(store, follower, replace(credentials, network_keys=Anybody()), clock)
+    def __init__(self, store, follower, connectors, clock):
+        believing = {name: copy(connector) for name, connector in connectors.items()}
+        for connector in believing.values():
+            connector._client = client = copy(connector._client)
+            client.credentials = replace(client.credentials, network_keys=Anybody())
+        super().__init__(store, follower, believing, clock)
 
 
 class Anybody:
@@ -131,7 +136,9 @@ class Anybody:
 
 class ChecksNoSignature(AlipayPlusClient):
     def __init__(self, transport, credentials, clock):
-        super().__init__(transport, replace(credentials, network_keys=Anybody()), clock)
+        super().__init__(transport, credentials, clock)
+        believing = replace(credentials, network_keys=Anybody())
+        self.call = AlipayPlusClient(transport, believing, clock).call
 
 
 class TakesOldAnswers(AlipayPlusClient):

@@ -19,6 +19,7 @@ from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import (
     BadMessage,
     CancelResponse,
+    CodeConsultResponse,
     InquiryResponse,
     PayResponse,
     RefundResponse,
@@ -38,7 +39,7 @@ SKEW_ALERT_INTERVAL = timedelta(minutes=1)
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse, RefundResponse)
+T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse, RefundResponse, CodeConsultResponse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,18 @@ PAY = Api(messages.PAY_PATH, messages.PAY_RESPONSES, 8.0, must_be_fresh=True)
 INQUIRY = Api(messages.INQUIRY_PATH, messages.INQUIRY_RESPONSES, 5.0)
 CANCEL = Api(messages.CANCEL_PATH, messages.CANCEL_RESPONSES, 8.0, must_be_fresh=True)
 REFUND = Api(messages.REFUND_PATH, messages.REFUND_RESPONSES, 8.0, must_be_fresh=True)
+CONSULT = Api(messages.CONSULT_PATH, messages.CONSULT_RESPONSES, 2.0, must_be_fresh=True)
+"""AlipayHK's; Alipay+ itself has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apis:
+    """The four that a payment's life needs. Alipay+'s own, unless a wallet has others."""
+
+    pay: Api[PayResponse] = PAY
+    inquiry: Api[InquiryResponse] = INQUIRY
+    cancel: Api[CancelResponse] = CANCEL
+    refund: Api[RefundResponse] = REFUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +131,25 @@ class AlipayPlusClient:
     """Signs, sends, checks and reads. Keeps no state of any payment."""
 
     def __init__(self, transport: Transport, credentials: Credentials, clock: Clock) -> None:
+        self.credentials = credentials
+        self.clock = clock
         self._transport = transport
-        self._credentials = credentials
-        self._clock = clock
         self._skew_told_at: datetime | None = None
+
+    async def start(self) -> None:
+        """Open the connections."""
+        await self._transport.start()
+
+    async def close(self) -> None:
+        """Close them."""
+        await self._transport.close()
 
     async def call(self, api: Api[T], body: bytes) -> CallResult[T]:
         """Send one request and say what became of it. Never raises, but for its own
         cancellation.
         """
-        sent_at = self._clock.now()
-        me = self._credentials
+        sent_at = self.clock.now()
+        me = self.credentials
         time = messages.format_time(sent_at)
         headers = {
             "Content-Type": "application/json; charset=UTF-8",
@@ -172,7 +193,7 @@ class AlipayPlusClient:
         return Answered(message, is_fresh)
 
     def _compare_clocks(self, answered_at: datetime) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         told_at = self._skew_told_at
         is_due = told_at is None or now - told_at >= SKEW_ALERT_INTERVAL
         if is_due and _is_apart(answered_at - now):

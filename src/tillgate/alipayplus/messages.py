@@ -24,6 +24,8 @@ INQUIRY_PATH = "/aps/api/v1/payments/inquiryPayment"
 CANCEL_PATH = "/aps/api/v1/payments/cancelPayment"
 REFUND_PATH = "/aps/api/v1/payments/refund"
 NOTIFY_PATH = "/aps/api/v1/payments/notifyPayment"
+CONSULT_PATH = "/aps/api/v1/payments/codeConsult"
+"""AlipayHK's, in its own folder; Alipay+ has none."""
 
 T = TypeVar("T")
 
@@ -224,6 +226,19 @@ class CancelResponse(Wire, frozen=True, kw_only=True):
     acquirer_id: str | None = None
 
 
+class CodeConsultRequest(Wire, frozen=True, kw_only=True):
+    """AlipayHK's `codeConsult`: whose is this code? It uses nothing up."""
+
+    code_value: str
+
+
+class CodeConsultResponse(Wire, frozen=True, kw_only=True):
+    """Its answer: `ALIPAY_HK`, `ALIPAY_CN` or another wallet's brand."""
+
+    result: Result
+    psp_site_name: str | None = None
+
+
 class RefundRequest(Wire, frozen=True, kw_only=True):
     """`refund`: `refundRequestId` is its idempotency key; one of the payment's two ids is
     needed.
@@ -293,6 +308,8 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise BadMessage("the body is not JSON in UTF-8") from None
 
 
+CONSULT_REQUESTS = msgspec.json.Decoder(CodeConsultRequest)
+CONSULT_RESPONSES = msgspec.json.Decoder(CodeConsultResponse)
 PAY_REQUESTS = msgspec.json.Decoder(PayRequest)
 PAY_RESPONSES = msgspec.json.Decoder(PayResponse)
 INQUIRY_REQUESTS = msgspec.json.Decoder(InquiryRequest)

@@ -147,8 +147,12 @@ class SigningKey:
     def sign(self, path: str, client_id: str, time: str, body: bytes) -> str:
         """The value of the `Signature` header. About 0.3 ms of CPU. Never raises."""
         content = content_to_sign(path, client_id, time, body)
-        signature = _percent_encoded(base64.b64encode(self._key.sign(content, _PADDING, _HASH)))
+        signature = _percent_encoded(base64.b64encode(self.sign_content(content)))
         return f"algorithm={ALGORITHM},keyVersion={self.version},signature={signature}"
+
+    def sign_content(self, content: bytes) -> bytes:
+        """RSA with SHA-256 (PKCS#1 v1.5) over these very bytes. Never raises."""
+        return self._key.sign(content, _PADDING, _HASH)
 
     def public_pem(self) -> bytes:
         """The public half, for the other side's key ring."""
@@ -201,9 +205,17 @@ class KeyRing:
         except UnicodeEncodeError:
             # Header bytes that are not UTF-8 reach us as lone surrogates.
             raise BadSignature("a signed header or the path is not UTF-8") from None
-        for key in self._in_order(parsed.key_version):
+        self.verify_content(content, parsed.signature, parsed.key_version)
+
+    def verify_content(self, content: bytes, signature: bytes, version: int | None = None) -> None:
+        """Check RSA with SHA-256 (PKCS#1 v1.5) over these very bytes, the key of `version` first.
+
+        Raises:
+            BadSignature: no key known here made it.
+        """
+        for key in self._in_order(version):
             try:
-                key.verify(parsed.signature, content, _PADDING, _HASH)
+                key.verify(signature, content, _PADDING, _HASH)
             except InvalidSignature:
                 continue
             return

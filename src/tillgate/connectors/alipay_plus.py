@@ -1,4 +1,4 @@
-"""The route `alipay_plus`: builds the guide's requests and turns Alipay+'s answers into facts."""
+"""Alipay+'s dialect: builds the guide's requests and turns the network's answers into facts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,28 @@ from functools import lru_cache
 
 from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import Answered, BadlySigned, NeverSent
-from tillgate.alipayplus.messages import BadMessage, InquiryResponse, Notification, PayResponse
-from tillgate.connectors import CancelEvent, InquiryEvent, PayEvent, RefundEvent
+from tillgate.alipayplus.messages import (
+    Acknowledgement,
+    BadMessage,
+    InquiryResponse,
+    Notification,
+    PayResponse,
+)
+from tillgate.alipayplus.signing import BadSignature
+from tillgate.clock import Clock
+from tillgate.connectors import (
+    BadNotification,
+    CancelEvent,
+    ConnectorSettings,
+    InquiryEvent,
+    NotifyAnswer,
+    NotifyCall,
+    PayEvent,
+    RefundEvent,
+    Told,
+)
 from tillgate.core.codes import mask_in
+from tillgate.core.errors import ConfigError
 from tillgate.core.model import (
     CancelAnswered,
     CancelUnanswered,
@@ -31,31 +50,48 @@ from tillgate.core.model import (
     RefundUnanswered,
     Report,
 )
-from tillgate.core.pacing import ALIPAY_PLUS, Policy
+from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.core.payment import refund_request_id
 from tillgate.core.results import MEANINGS, UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
+from tillgate.transport import HttpTransport
 
 log = logging.getLogger(__name__)
+
+ALIPAY_PLUS_APIS = client.Apis()
+_JSON = {"Content-Type": "application/json; charset=UTF-8"}
+_ACKNOWLEDGED = messages.encode(Acknowledgement(result=messages.SUCCESS))
 
 MESSAGE_MAX = 256
 """Longest resultMessage that is kept. Source: Antom's data dictionary; Alipay+ names none."""
 
 
 class AlipayPlus:
-    """Speaks to Alipay+ through a client. See `Connector`."""
-
-    name = "alipay_plus"
+    """Speaks Alipay+'s dialect through a client. See `Connector`."""
 
     def __init__(
         self,
         call: client.AlipayPlusClient,
         notify_url: str | None,
         policy: Policy = ALIPAY_PLUS,
+        *,
+        name: str = "alipay_plus",
+        apis: client.Apis = ALIPAY_PLUS_APIS,
     ) -> None:
+        self.name = name
         self.policy = policy
         self._client = call
         self._notify_url = notify_url
+        self._apis = apis
+        self._signed: dict[tuple[str, str], str] = {}
+
+    async def start(self) -> None:
+        """Open the connections."""
+        await self._client.start()
+
+    async def close(self) -> None:
+        """Close them."""
+        await self._client.close()
 
     def build_pay(
         self,
@@ -105,7 +141,7 @@ class AlipayPlus:
 
     async def pay(self, body: bytes) -> PayEvent:
         """Send a pay request as it was built."""
-        result = await self._client.call(client.PAY, body)
+        result = await self._client.call(self._apis.pay, body)
         match result:
             case Answered(message):
                 try:
@@ -124,7 +160,7 @@ class AlipayPlus:
         body = messages.encode(
             messages.InquiryRequest(payment_request_id=payment.payment_request_id)
         )
-        result = await self._client.call(client.INQUIRY, body)
+        result = await self._client.call(self._apis.inquiry, body)
         if not isinstance(result, Answered):
             return InquiryUnanswered(_why(result))
         if result.message.payment_request_id is None and not result.is_fresh:
@@ -139,7 +175,7 @@ class AlipayPlus:
         body = messages.encode(
             messages.CancelRequest(payment_request_id=payment.payment_request_id)
         )
-        result = await self._client.call(client.CANCEL, body)
+        result = await self._client.call(self._apis.cancel, body)
         if not isinstance(result, Answered):
             return CancelUnanswered(_why(result))
         answer = result.message.result
@@ -155,11 +191,87 @@ class AlipayPlus:
                 refund_reason="The payment was closed after the cancel window",
             )
         )
-        result = await self._client.call(client.REFUND, body)
+        result = await self._client.call(self._apis.refund, body)
         if not isinstance(result, Answered):
             return RefundUnanswered(_why(result))
         answer = result.message.result
         return RefundAnswered(answer.result_status, _code(answer))
+
+    def read_notification(self, call: NotifyCall) -> Told:
+        """`notifyPayment`: signature, then the message. 401 to who did not sign, 400 to garbage.
+
+        Source: Alipay+ "Receive payment notification"; ADR 0011.
+        """
+        me = self._client.credentials
+        try:
+            if call.headers.get("client-id") != me.client_id:
+                raise BadSignature("the Client-Id is not ours")
+            me.network_keys.verify(
+                call.headers.get("signature"),
+                call.path,
+                me.client_id,
+                call.headers.get("request-time"),
+                call.body,
+            )
+        except BadSignature as error:
+            answer = _refused(401, "INVALID_SIGNATURE", str(error))
+            raise BadNotification(f"its signature: {error}", answer) from None
+        try:
+            notification = messages.decode(messages.NOTIFICATIONS, call.body)
+            report = notification_report(notification)
+        except BadMessage as error:
+            answer = _refused(400, "PARAM_ILLEGAL", str(error))
+            raise BadNotification(f"signed, but not to be read: {error}", answer) from None
+        return Told(PaymentRequestId(notification.payment_request_id), report)
+
+    def acknowledge(self, call: NotifyCall) -> NotifyAnswer:
+        """The same S to everyone, whatever the payment's result, signed."""
+        me = self._client.credentials
+        time = messages.format_time(self._client.clock.now())
+        signature = self._signed.get((call.path, time))
+        if signature is None:
+            # The content is the same for a whole second: its signature is made once.
+            signature = me.signing_key.sign(call.path, me.client_id, time, _ACKNOWLEDGED)
+            self._signed = {(call.path, time): signature}
+        headers = _JSON | {"Client-Id": me.client_id, "Response-Time": time, "Signature": signature}
+        return NotifyAnswer(200, _ACKNOWLEDGED, headers)
+
+    def ask_again(self, call: NotifyCall) -> NotifyAnswer:
+        """503 and U, so that the network comes again."""
+        return _refused(503, "UNKNOWN_EXCEPTION", "come again", Outcome.UNKNOWN)
+
+
+SCHEDULES = {"fixed": ALIPAY_PLUS, "growing": ALIPAY_PLUS_GROWING}
+"""The two paces of inquiries, by the word in the settings."""
+
+
+def build(settings: ConnectorSettings, clock: Clock) -> AlipayPlus:
+    """Make it from its section.
+
+    Raises:
+        ConfigError: `inquiries` is no schedule.
+    """
+    word = settings.options.get("inquiries") or "fixed"
+    if word not in SCHEDULES:
+        raise ConfigError([f"inquiries: must be one of {', '.join(SCHEDULES)}"])
+    return AlipayPlus(client_of(settings, clock), settings.notify_url, SCHEDULES[word])
+
+
+def client_of(settings: ConnectorSettings, clock: Clock) -> client.AlipayPlusClient:
+    """A client over HTTP for what a section says."""
+    credentials = client.Credentials(
+        client_id=settings.client_id,
+        signing_key=settings.signing_key,
+        network_keys=settings.network_keys,
+    )
+    return client.AlipayPlusClient(HttpTransport(settings.base_url), credentials, clock)
+
+
+def _refused(
+    status: int, code: str, message: str, outcome: Outcome = Outcome.FAILURE
+) -> NotifyAnswer:
+    result = messages.Result(result_code=code, result_status=outcome, result_message=message)
+    return NotifyAnswer(status, messages.encode(Acknowledgement(result=result)), _JSON)
 
 
 def _why(result: client.NoAnswer | NeverSent | client.Unreadable | BadlySigned) -> str:

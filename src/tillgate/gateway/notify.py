@@ -1,128 +1,82 @@
-"""Takes notifications of Alipay+: check the signature, apply the fact, commit, and only then
-acknowledge.
+"""Takes notifications of the networks: check, apply the fact, commit, and only then acknowledge.
 
-The acknowledgement says "received", whatever the payment's result, and is signed. A notification
-that fits no payment is kept for a person and acknowledged, so that the network stops repeating it.
-A bad signature gets 401 and no S; a store that is down gets 503, so that the network comes again.
-Source: Alipay+ "Receive payment notification"; ADR 0011.
+How a network signs and what it takes for an acknowledgement is its connector's. A notification that
+fits no payment of that network is kept for a person and acknowledged, so that the network stops
+repeating it. What was not signed by it gets no acknowledgement; a store that is down gets the
+answer that makes the network come again. Source: Alipay+ "Receive payment notification"; ADR 0011.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from tillgate.alipayplus import messages
-from tillgate.alipayplus.client import Credentials
-from tillgate.alipayplus.messages import Acknowledgement, BadMessage, Notification
-from tillgate.alipayplus.signing import BadSignature
 from tillgate.clock import Clock
-from tillgate.connectors.alipay_plus import notification_report
+from tillgate.connectors import BadNotification, Connector, NotifyAnswer, NotifyCall, Told
 from tillgate.core.errors import StoreError
-from tillgate.core.model import Notified, PaymentRequestId
-from tillgate.core.results import Outcome
+from tillgate.core.model import Notified, Payment
 from tillgate.gateway.follow import Follower
 from tillgate.store import Store, Unmatched
 
 log = logging.getLogger(__name__)
-
-_ACKNOWLEDGED = messages.encode(Acknowledgement(result=messages.SUCCESS))
-
-
-@dataclass(frozen=True, slots=True)
-class NotifyAnswer:
-    """What goes back over HTTP."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyCall:
-    """What came over HTTP. `path` keeps its query, as it was sent."""
-
-    path: str
-    body: bytes
-    client_id: str | None
-    time: str | None
-    signature: str | None
 
 
 class Notifications:
     """The use case, with what it needs."""
 
     def __init__(
-        self, store: Store, follower: Follower, credentials: Credentials, clock: Clock
+        self, store: Store, follower: Follower, connectors: Mapping[str, Connector], clock: Clock
     ) -> None:
         self._store = store
         self._follower = follower
-        self._credentials = credentials
+        self._connectors = connectors
         self._clock = clock
-        self._signed: dict[tuple[str, str], str] = {}
 
-    async def receive(self, call: NotifyCall) -> NotifyAnswer:
-        """Answer one notification. Never raises; see the module for what each answer means."""
-        me = self._credentials
+    async def receive(self, name: str, call: NotifyCall) -> NotifyAnswer | None:
+        """Answer one notification of the connector of that name; None when there is no such one.
+
+        Never raises; see the module for what each answer means.
+        """
+        connector = self._connectors.get(name)
+        if connector is None:
+            return None
         try:
-            if call.client_id != me.client_id:
-                raise BadSignature("the Client-Id is not ours")
-            me.network_keys.verify(call.signature, call.path, me.client_id, call.time, call.body)
-        except BadSignature as error:
-            log.warning("alert: a notification was refused: %s", error)
-            return _refused(401, "INVALID_SIGNATURE", str(error))
+            told = connector.read_notification(call)
+        except BadNotification as error:
+            log.warning("alert: %s: a notification was refused: %s", name, error)
+            return error.answer
         try:
-            notification = messages.decode(messages.NOTIFICATIONS, call.body)
-            report = notification_report(notification)
-        except BadMessage as error:
-            log.warning("alert: a signed notification cannot be read: %s", error)
-            return _refused(400, "PARAM_ILLEGAL", str(error))
-        key = PaymentRequestId(notification.payment_request_id)
-        try:
-            payment = await self._follower.apply(key, Notified(report))
-            if payment is None:
-                await self._keep(notification)
+            if told is not None:
+                await self._take(name, told)
         except StoreError as error:
-            log.error("a notification could not be saved: %s", error)
-            return _refused(503, "UNKNOWN_EXCEPTION", "come again", Outcome.UNKNOWN)
-        return self._acknowledged(call.path)
+            log.error("%s: a notification could not be saved: %s", name, error)
+            return connector.ask_again(call)
+        return connector.acknowledge(call)
 
-    async def _keep(self, notification: Notification) -> None:
+    async def _take(self, name: str, told: Told) -> None:
+        payment = await self._follower.current(told.payment_request_id)
+        if payment is None or not _is_of(payment, name):
+            await self._keep(name, told)
+            return
+        await self._follower.apply(told.payment_request_id, Notified(told.report))
+
+    async def _keep(self, name: str, told: Told) -> None:
         log.warning(
-            "alert: a notification fits no payment: %s", notification.payment_request_id[:64]
+            "alert: %s: a notification fits no payment: %s", name, told.payment_request_id[:64]
         )
-        amount, result = notification.payment_amount, notification.payment_result
+        report = told.report
         await self._store.keep_unmatched(
             Unmatched(
                 received_at=self._clock.now(),
-                payment_request_id=notification.payment_request_id,
-                payment_id=notification.payment_id,
-                outcome=result.result_status.value,
-                code=result.result_code,
-                amount=f"{amount.currency} {amount.value}" if amount else None,
+                payment_request_id=told.payment_request_id,
+                payment_id=report.receipt.payment_id,
+                outcome=report.outcome.value,
+                code=report.code,
+                amount=f"{report.amount.currency} {report.amount.value}" if report.amount else None,
             )
         )
 
-    def _acknowledged(self, path: str) -> NotifyAnswer:
-        me = self._credentials
-        time = messages.format_time(self._clock.now())
-        signature = self._signed.get((path, time))
-        if signature is None:
-            # The content is the same for a whole second: its signature is made once.
-            signature = me.signing_key.sign(path, me.client_id, time, _ACKNOWLEDGED)
-            self._signed = {(path, time): signature}
-        headers = {
-            "Content-Type": "application/json; charset=UTF-8",
-            "Client-Id": me.client_id,
-            "Response-Time": time,
-            "Signature": signature,
-        }
-        return NotifyAnswer(200, _ACKNOWLEDGED, headers)
 
-
-def _refused(
-    status: int, code: str, message: str, outcome: Outcome = Outcome.FAILURE
-) -> NotifyAnswer:
-    result = messages.Result(result_code=code, result_status=outcome, result_message=message)
-    body = messages.encode(Acknowledgement(result=result))
-    return NotifyAnswer(status, body, {"Content-Type": "application/json; charset=UTF-8"})
+def _is_of(payment: Payment, name: str) -> bool:
+    """Another network's word about a payment of this one counts for nothing."""
+    return payment.order.connector == name

@@ -49,7 +49,9 @@ from tillgate.simulation.faults import (
 from tillgate.simulation.other_side import OtherSide, with_other_amount
 from tillgate.simulation.stage import Case, Stage
 
-T = TypeVar("T", PayResponse, InquiryResponse, CancelResponse, RefundResponse)
+T = TypeVar(
+    "T", PayResponse, InquiryResponse, CancelResponse, RefundResponse, messages.CodeConsultResponse
+)
 
 NOTIFY_URL = "https://acquirer.example/alipayplus/v1/notifyPayment"
 

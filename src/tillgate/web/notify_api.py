@@ -1,4 +1,6 @@
-"""`POST /alipayplus/v1/notifyPayment`: hands the exact bytes and headers to the gateway."""
+"""`POST /alipayplus/v1/notifyPayment` and `POST /notify/{connector}`: hand the exact bytes and
+headers to the gateway.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tillgate.gateway.notify import Notifications, NotifyCall
+from tillgate.connectors import NotifyCall
+from tillgate.core.routing import ALIPAY_PLUS
+from tillgate.gateway.notify import Notifications
 from tillgate.web.bodies import BODY_BYTES_MAX
 
-PATH = "/alipayplus/v1/notifyPayment"
+ALIPAY_PLUS_PATH = "/alipayplus/v1/notifyPayment"
+
+
+def path_of(connector: str) -> str:
+    """Where a connector's network notifies us."""
+    return ALIPAY_PLUS_PATH if connector == ALIPAY_PLUS else f"/notify/{connector}"
 
 
 class NotifyApi:
@@ -20,7 +29,10 @@ class NotifyApi:
 
     def routes(self) -> list[Route]:
         """What to mount."""
-        return [Route(PATH, self.notify, methods=["POST"])]
+        return [
+            Route(ALIPAY_PLUS_PATH, self.notify, methods=["POST"]),
+            Route("/notify/{connector}", self.notify, methods=["POST"]),
+        ]
 
     async def notify(self, request: Request) -> Response:
         """Answer one notification."""
@@ -32,16 +44,12 @@ class NotifyApi:
                     return Response(status_code=413)
         except ClientDisconnect:
             return Response(status_code=400)
-        headers = request.headers
         answer = await self._notifications.receive(
-            NotifyCall(
-                path=_signed_path(request),
-                body=bytes(body),
-                client_id=headers.get("client-id"),
-                time=headers.get("request-time"),
-                signature=headers.get("signature"),
-            )
+            request.path_params.get("connector", ALIPAY_PLUS),
+            NotifyCall(path=_signed_path(request), headers=dict(request.headers), body=bytes(body)),
         )
+        if answer is None:
+            return Response(status_code=404)
         return Response(answer.body, answer.status, answer.headers)
 
 

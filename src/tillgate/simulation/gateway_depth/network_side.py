@@ -5,6 +5,7 @@ sends, with real headers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +14,9 @@ import msgspec
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import SUCCESS, Notification, Wire, amount_of
 from tillgate.alipayplus.signing import BadSignature
+from tillgate.connectors import NotifyAnswer, NotifyCall
 from tillgate.core.model import Status
 from tillgate.core.results import Outcome
-from tillgate.gateway.notify import NotifyAnswer, NotifyCall
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.payment import wire_time
 from tillgate.sandbox.signed_api import CONTENT_TYPE, SignedApi
@@ -147,9 +148,8 @@ class NetworkSide(OtherSide):
     def _call(self, body: bytes) -> NotifyCall:
         time = wire_time(self._scene.instant())
         signature = self._keys.network.sign(NOTIFY_PATH, CLIENT_ID, time, body)
-        return NotifyCall(
-            path=NOTIFY_PATH, body=body, client_id=CLIENT_ID, time=time, signature=signature
-        )
+        headers = {"client-id": CLIENT_ID, "request-time": time, "signature": signature}
+        return NotifyCall(path=NOTIFY_PATH, headers=headers, body=body)
 
     def _acknowledged(self, case: Case, told: Notification, answer: NotifyAnswer) -> None:
         """Whoever says S has committed what it was told, and signed the S."""
@@ -181,20 +181,20 @@ class NetworkSide(OtherSide):
         match scene.dice.pick(_FORGERIES):
             case "stranger":
                 signature = self._keys.stranger.sign(
-                    NOTIFY_PATH, CLIENT_ID, call.time or "", call.body
+                    NOTIFY_PATH, CLIENT_ID, call.headers["request-time"], call.body
                 )
-                call = _but(call, signature=signature)
+                call = _with(call, "signature", signature)
             case "changed":
-                call = _but(call, body=call.body + b" ")
+                call = replace(call, body=call.body + b" ")
             case "unsigned":
-                call = _but(call, signature=None)
+                call = _with(call, "signature", None)
             case "client":
-                call = _but(call, client_id="SOMEBODY")
+                call = _with(call, "client-id", "SOMEBODY")
             case _:
                 signature = self._keys.network.sign(
-                    f"{NOTIFY_PATH}?", CLIENT_ID, call.time or "", call.body
+                    f"{NOTIFY_PATH}?", CLIENT_ID, call.headers["request-time"], call.body
                 )
-                call = _but(call, signature=signature)
+                call = _with(call, "signature", signature)
 
         def answered(answer: NotifyAnswer | None) -> None:
             if answer is not None and answer.status != 401:
@@ -217,9 +217,9 @@ class NetworkSide(OtherSide):
         self.deliver(self._call(messages.encode(told)), answered)
 
 
-def _but(call: NotifyCall, **changes: Any) -> NotifyCall:
-    fields = {name: getattr(call, name) for name in NotifyCall.__slots__}
-    return NotifyCall(**(fields | changes))
+def _with(call: NotifyCall, name: str, value: str | None) -> NotifyCall:
+    headers = {key: text for key, text in call.headers.items() if key != name}
+    return replace(call, headers=headers | ({name: value} if value is not None else {}))
 
 
 def _words(told: Notification) -> str:

@@ -104,6 +104,12 @@ class WorldTransport:
         self._life = life
         self._who = who
 
+    async def start(self) -> None:
+        """Nothing to open."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
     async def post(
         self, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float
     ) -> Reply:

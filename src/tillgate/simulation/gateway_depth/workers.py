@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any, cast
 
 from tillgate.alipayplus.client import AlipayPlusClient, Credentials
-from tillgate.connectors import Connector
+from tillgate.connectors import Connector, NotifyCall
 from tillgate.connectors.alipay_plus import AlipayPlus
 from tillgate.core.errors import StoreError
-from tillgate.core.routing import GUIDE, Integrations
+from tillgate.core.routing import ALIPAY_PLUS, GUIDE, Integrations
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import STOP_GRACE_S, Follower
 from tillgate.gateway.intervene import Interventions
-from tillgate.gateway.notify import Notifications, NotifyCall
+from tillgate.gateway.notify import Notifications
 from tillgate.gateway.sealing import KEY_BYTES, Sealer
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
@@ -135,7 +135,7 @@ class Workers:
         transport = WorldTransport(self._wire, life, worker.name)
         client = parts.client(transport, self._credentials, worker)
         connector = AlipayPlus(client, NOTIFY_URL, scene.policy)
-        connectors: dict[str, Connector] = {AlipayPlus.name: connector}
+        connectors: dict[str, Connector] = {connector.name: connector}
         worker.follower = parts.follower(store, connectors, self._sealer, worker)
         worker.acceptance = Acceptance(
             store=store,
@@ -148,9 +148,7 @@ class Workers:
             draw_id=self._draw_id,
         )
         worker.interventions = Interventions(worker.follower, connectors, worker)
-        worker.notifications = parts.notifications(
-            store, worker.follower, self._credentials, worker
-        )
+        worker.notifications = parts.notifications(store, worker.follower, connectors, worker)
 
         def started(task: asyncio.Task[int]) -> None:
             error = task.exception()
@@ -281,7 +279,7 @@ class Workers:
             answered(None)
             return
         scene = self._scene
-        answer = self.ask(worker, worker.notifications.receive(call))
+        answer = self.ask(worker, worker.notifications.receive(ALIPAY_PLUS, call))
         outside = scene.loop.outside.context
 
         def heard(done: asyncio.Future[Any]) -> None:
