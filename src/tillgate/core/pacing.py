@@ -60,6 +60,8 @@ class Policy:
             of life, 8 s of call, 5 s of clocks. ADR 0011.
         cancel_window_closes: the time of day on T+1, UTC+8, when the cancel window shuts. Alipay+:
             00:15.
+        paid_is_refunded: whether a cancel is for unknown results only, so that what is known to be
+            paid is given back by a refund. Not with Alipay+.
         unresolved_limit: how long after placing such asking goes on. ADR 0011: 7 days.
         unresolved_inquiry: pace of asking about an UNRESOLVED payment. ADR 0011: hourly.
     """
@@ -82,6 +84,7 @@ class Policy:
     cancel_window_closes: time = time(0, 15)
     unresolved_inquiry: timedelta = timedelta(hours=1)
     unresolved_limit: timedelta = timedelta(days=7)
+    paid_is_refunded: bool = False
 
     def pay_wait(self, sent_count: int) -> timedelta:
         """How long to wait before the next pay, after `sent_count` (1 or more) sends. Never

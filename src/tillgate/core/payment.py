@@ -214,7 +214,7 @@ def _unawaited(payment: Payment, event: Event, now: datetime, policy: Policy) ->
 def _pay_answered(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
     heard = _heard(payment)
     if payment.status is Status.CANCELLING:
-        return _cancel_now(_with_success(heard, report), now, policy)
+        return _give_back(_with_success(heard, report), report, now, policy)
     match report.outcome:
         case Outcome.SUCCESS:
             return _reported(heard, report, now, policy)
@@ -299,7 +299,7 @@ def _looked_again(payment: Payment, report: Report, now: datetime, policy: Polic
     if report.outcome is Outcome.UNKNOWN:
         alive = changed(payment, was_reopened=True)
         return _and(
-            _cancel_again(alive, now, policy),
+            _cancel_now(_anew(alive), now, policy),
             Alert("alive at the network after its cancel was confirmed: cancelling once more"),
         )
     taken = _reported(payment, report, now, policy)
@@ -370,7 +370,7 @@ def _reported_paid(payment: Payment, report: Report, now: datetime, policy: Poli
             told = payment.status.value
             reopened = changed(_with_success(payment, report), was_reopened=True)
             return _and(
-                _cancel_again(reopened, now, policy),
+                _give_back(_anew(reopened), report, now, policy),
                 Alert(f"paid at the network after it ended {told} here: giving the money back"),
             )
         case Status.UNRESOLVED:
@@ -491,7 +491,10 @@ def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) 
         case Status.SUCCEEDED:
             if may_cancel(payment, now, policy) is not None:
                 return Step(payment)
-            return _cancel_now(changed(payment, cancelled_by=by), now, policy)
+            asked = changed(payment, cancelled_by=by)
+            if policy.paid_is_refunded:
+                return _and(_refund_now(asked, now, policy), TellTill())
+            return _cancel_now(asked, now, policy)
         case Status.CANCELLING | Status.CANCELLED | Status.FAILED | Status.UNRESOLVED:
             return Step(payment)
         case _:
@@ -541,9 +544,24 @@ def _cancel_answered(
             assert_never(outcome)
 
 
-def _cancel_again(payment: Payment, now: datetime, policy: Policy) -> Step:
+def _anew(payment: Payment) -> Payment:
     """It ended, and there is something to be given back all the same."""
-    return _cancel_now(changed(payment, closing=Closing.BY_CANCEL, closing_since=None), now, policy)
+    return changed(payment, closing=Closing.BY_CANCEL, closing_since=None)
+
+
+def _give_back(payment: Payment, report: Report, now: datetime, policy: Policy) -> Step:
+    """What the network wants for a payment of which it just said this: a cancel, or, where cancels
+    are for unknown results only, a refund of what is known to be paid as asked.
+
+    Nothing else is refunded: of a success that is unclear, or once a refund was confirmed, only a
+    cancel says what became of the money.
+    """
+    is_known = report.outcome is Outcome.SUCCESS and not report.is_cancelled
+    is_clear = report.amount is not None and _wrong_in(payment, report) is None
+    if policy.paid_is_refunded and is_known and is_clear and not payment.was_refunded_there:
+        told = () if payment.status is Status.CANCELLING else (TellTill(),)
+        return _and(_refund_now(payment, now, policy), *told)
+    return _cancel_now(payment, now, policy)
 
 
 def _cancel_now(payment: Payment, now: datetime, policy: Policy) -> Step:
