@@ -57,7 +57,9 @@ def test_an_unknown_result_is_cancelled(unknown):
     assert taken.effects == (SendCancel(), TellTill())
 
 
-@pytest.mark.parametrize("unclear", ["pay S without amount", "pay S other amount", "pay S taken id"])
+@pytest.mark.parametrize(
+    "unclear", ["pay S without amount", "pay S other amount", "pay S taken id"]
+)
 def test_an_unclear_success_is_cancelled_since_nobody_knows_what_to_refund(unclear):
     taken = walked((1, "cancel asked"), (3, unclear))
     assert taken.effects == (SendCancel(),)

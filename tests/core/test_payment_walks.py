@@ -71,6 +71,7 @@ CALLS = SendPay | SendInquiry | SendCancel | SendRefund
 
 # How long after the last event this one comes; None: exactly when the payment's timer is due.
 WAITS = st.one_of(st.none(), st.sampled_from([0, 0.001, 0.5, 1, 3, 5, 9, 20, 60, 3600, 50_000]))
+POLICIES = st.sampled_from([POLICY, replace(POLICY, paid_is_refunded=True)])
 WALKS = st.lists(st.tuples(WAITS, st.sampled_from(sorted(EVENTS))), max_size=60)
 
 
@@ -107,17 +108,17 @@ def check_step(before, name, now, taken):
     assert next_step(after) in NextStep
 
 
-@given(WALKS)
-@example([(1, "pay F judged"), (20, "notified S"), (1, "cancel S")])
-@example([(1, "pay U in process"), (1, "cancel asked"), (1, "cancel S"), (1, "notified S")])
-def test_whatever_comes_the_rules_hold(facts):
-    payment, now = opened(), PLACED
+@given(POLICIES, WALKS)
+@example(POLICY, [(1, "pay F judged"), (20, "notified S"), (1, "cancel S")])
+@example(POLICY, [(1, "pay U in process"), (1, "cancel asked"), (1, "cancel S"), (1, "notified S")])
+def test_whatever_comes_the_rules_hold(policy, facts):
+    payment, now = opened(policy=policy), PLACED
     for wait, name in facts:
         if wait is None:
             now = max(now, payment.next_action_at or now)
         else:
             now += timedelta(seconds=wait)
-        taken = step(payment, EVENTS[name], now, POLICY)
+        taken = step(payment, EVENTS[name], now, policy)
         check_step(payment, name, now, taken)
         payment = taken.payment
 
@@ -128,27 +129,29 @@ GIVES_BACK = {"cancel S", "refund S", "resolved CANCELLED"}
 TELLS_NOT_PAID = {"inquiry S cancelled", "inquiry F", "notified F"}
 
 
-@given(WALKS)
+@given(POLICIES, WALKS)
 @example(
+    POLICY,
     [
         (1, "pay U in process"),
         (1, "cancel asked"),
         (1, "cancel too late"),
         (1, "notified S"),
         (1, "inquiry not exist"),
-    ]
+    ],
 )
 @example(
-    [(2, "pay U in process"), (1, "cancel asked"), (1, "notified S"), (73, "cancel not exist")]
+    POLICY,
+    [(2, "pay U in process"), (1, "cancel asked"), (1, "notified S"), (73, "cancel not exist")],
 )
-def test_what_the_network_called_paid_is_cancelled_only_when_the_money_went_back(facts):
-    payment, now, was_called_paid, was_cancelled = opened(), PLACED, False, False
+def test_what_the_network_called_paid_is_cancelled_only_when_the_money_went_back(policy, facts):
+    payment, now, was_called_paid, was_cancelled = opened(policy=policy), PLACED, False, False
     for wait, name in facts:
         if wait is None:
             now = max(now, payment.next_action_at or now)
         else:
             now += timedelta(seconds=wait)
-        before, payment = payment, step(payment, EVENTS[name], now, POLICY).payment
+        before, payment = payment, step(payment, EVENTS[name], now, policy).payment
         if name in SUCCESSES:
             was_called_paid = name != "inquiry S cancelled"
         was_cancelled |= name == "cancel S"
@@ -161,15 +164,15 @@ def test_what_the_network_called_paid_is_cancelled_only_when_the_money_went_back
 NEVER_PAID = [name for name in EVENTS if name not in SUCCESSES | {"resolved SUCCEEDED"}]
 
 
-@given(st.lists(st.tuples(WAITS, st.sampled_from(sorted(NEVER_PAID))), max_size=60))
-def test_without_a_success_nothing_is_ever_paid(facts):
-    payment, now = opened(), PLACED
+@given(POLICIES, st.lists(st.tuples(WAITS, st.sampled_from(sorted(NEVER_PAID))), max_size=60))
+def test_without_a_success_nothing_is_ever_paid(policy, facts):
+    payment, now = opened(policy=policy), PLACED
     for wait, name in facts:
         if wait is None:
             now = max(now, payment.next_action_at or now)
         else:
             now += timedelta(seconds=wait)
-        payment = step(payment, EVENTS[name], now, POLICY).payment
+        payment = step(payment, EVENTS[name], now, policy).payment
         assert payment.status is not Status.SUCCEEDED
 
 
