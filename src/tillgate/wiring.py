@@ -14,6 +14,7 @@ from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings, integrations_of
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
+from tillgate.connectors.missing import OfPayments
 from tillgate.core.routing import GUIDE
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
@@ -45,19 +46,20 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         StoreError: the store cannot be opened, or another process serves from it.
     """
     clock = SystemClock()
-    connectors = {
+    by_section = {
         each.name: build_connector(
             replace(each, notify_url=_notify_url(each, settings.public_url, listen_url)), clock
         )
         for each in settings.connectors
     }
+    connectors = OfPayments(by_section)
     sealer = Sealer(settings.seal_key, new_secret)
     store = open_sqlite(settings.store_path)
     follower = Follower(store, connectors, sealer, clock)
     acceptance = Acceptance(
         store=store,
         follower=follower,
-        connectors=connectors,
+        connectors=by_section,
         table=GUIDE,
         integrations=integrations_of(settings.connectors),
         sealer=sealer,
@@ -65,11 +67,11 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         draw_id=lambda now: new_id("pay", now),
     )
     interventions = Interventions(follower, connectors, clock)
-    notifications = Notifications(store, follower, connectors, clock)
+    notifications = Notifications(store, follower, by_section, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        for connector in connectors.values():
+        for connector in by_section.values():
             await connector.start()
         taken_up = await follower.recover()
         if taken_up:
@@ -78,7 +80,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             yield
         finally:
             await follower.stop()
-            for connector in connectors.values():
+            for connector in by_section.values():
                 await connector.close()
             await store.close()
 

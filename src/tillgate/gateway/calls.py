@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import assert_never
@@ -55,8 +56,8 @@ class Calls:
         self._connectors = connectors
         self._sealer = sealer
         self._clock = clock
-        self._circuits = {name: Circuit() for name in connectors}
-        self._lanes = {name: Lane() for name in connectors}
+        self._circuits = defaultdict(Circuit, {name: Circuit() for name in connectors})
+        self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
 
     def check_admitted(self, connector: str) -> None:
         """Refuse a new sale while its network is away.
