@@ -120,7 +120,9 @@ def test_an_empty_file_is_named(folder, file, name, content):
 
 
 @pytest.mark.parametrize(
-    "setting", [s for s in SETTINGS if s.default is None and s.section != "sandbox"], ids=str
+    "setting",
+    [s for s in SETTINGS if s.default is None and not s.section.startswith("sandbox")],
+    ids=str,
 )
 @pytest.mark.parametrize("value", ["", "a\nb", "a\x00b"])
 def test_a_required_setting_that_is_empty_or_unprintable_is_named(folder, setting, value):
@@ -271,3 +273,24 @@ def test_an_unknown_kind_of_connector_is_told_with_those_there_are(folder):
     with_direct(folder)
     environ = {"TILLGATE_CONNECTOR_KAKAOPAY_KIND": "wechat"}
     assert any("there is no 'wechat'; there are " in told for told in problems(folder, environ))
+
+
+def test_keys_for_wallets_connected_directly_load_on_both_sides(tmp_path):
+    addresses = Addresses(gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090")
+    write_folder(tmp_path, addresses, ["alipay_hk", "kakaopay"])
+    gateway = load_gateway({}, tmp_path / "tillgate.toml")
+    assert [(each.name, each.takes) for each in gateway.connectors[1:]] == [
+        ("alipay_hk", ("alipay_hk",)),
+        ("kakaopay", ("006",)),
+    ]
+    sandbox = load_sandbox({}, tmp_path / "tillgate.toml")
+    for connector in gateway.connectors[1:]:
+        assert list(sandbox.direct[connector.name][1]) == [connector.client_id]
+
+
+def test_a_wallet_that_the_sandbox_does_not_play_is_named(folder):
+    with (folder / "tillgate.toml").open("a") as file:
+        file.write('[sandbox.paypay]\nprivate_key_file = "network-private.pem"\n')
+    told = problems(folder, load=load_sandbox)
+    assert "sandbox.paypay: there are only alipay_cn, alipay_hk, kakaopay" in told
+    assert any(one.startswith("sandbox.paypay.acquirers: missing") for one in told)

@@ -2,8 +2,8 @@
 
 The card's server is asked at `/charge`, `/state`, `/void` and `/give-back`, each a JSON POST that
 names the payment; it answers `{"payment": ..., "state": ...}`, the state one of `paid`, `waiting`,
-`refused`, `void` or `unknown_payment`. Both sides sign the path and the body with the RSA keys of the section, in the
-header `X-Signature`; an answer that is not signed proves nothing.
+`refused`, `void` or `unknown_payment`. Both sides sign the path and the body with the RSA keys of
+the section, in the header `X-Signature`; an answer that is not signed proves nothing.
 
 It shows what any connector has to get right:
 

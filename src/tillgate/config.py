@@ -21,7 +21,7 @@ from tillgate.core.errors import ConfigError
 from tillgate.core.routing import ALIPAY_CN, ALIPAY_HK, ALIPAY_PLUS, Integrations
 from tillgate.merchants import Directory, read_directory
 from tillgate.server import Address
-from tillgate.settings import CHOICES, Source
+from tillgate.settings import CHOICES, SANDBOX_DIRECT, Source
 
 _CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _ROUTING_NUMBER = re.compile(r"[0-9]{3}")
@@ -42,7 +42,12 @@ class GatewaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxConfig:
-    """Everything `sandbox` needs. `choices` holds a word for each name of `CHOICES`."""
+    """Everything `sandbox` needs.
+
+    Attributes:
+        choices: a word for each name of `CHOICES`.
+        direct: by name, the keys of the wallets that are called directly.
+    """
 
     listen: Address
     signing_key: SigningKey
@@ -51,6 +56,7 @@ class SandboxConfig:
     notify_delay_s: float
     latency_s: float
     choices: dict[str, str]
+    direct: dict[str, tuple[SigningKey, dict[str, KeyRing]]]
 
 
 def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettings:
@@ -85,13 +91,14 @@ def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig
     settings = SandboxConfig(
         listen=source.address("sandbox", "listen"),
         signing_key=_signing_key(source, "sandbox"),
-        acquirers=_acquirers(source),
+        acquirers=_acquirers(source, "sandbox"),
         wallets=source.bytes_of("sandbox", "wallets_file") or None,
         notify_delay_s=source.seconds("sandbox", "notify_delay_s"),
         latency_s=source.seconds("sandbox", "latency_s"),
         choices={
             name: source.one_of("sandbox", name, words) for name, (_, words) in CHOICES.items()
         },
+        direct={name: _direct(source, name) for name in source.sections("sandbox")},
     )
     source.finish()
     return settings
@@ -212,7 +219,8 @@ def integrations_of(connectors: Sequence[ConnectorSettings]) -> Integrations:
 
 def _signing_key(source: Source, section: str) -> SigningKey:
     raw = source.bytes_of(section, "private_key_file")
-    version = "1" if section == "sandbox" else source.text(section, "private_key_version")
+    is_sandbox = section.partition(".")[0] == "sandbox"
+    version = "1" if is_sandbox else source.text(section, "private_key_version")
     if not _is_number(version):
         source.note(section, "private_key_version", "must be a whole number")
     try:
@@ -238,8 +246,15 @@ def _network_keys(source: Source, section: str) -> KeyRing:
     return _key_ring(source, section, name, texts)
 
 
-def _acquirers(source: Source) -> dict[str, KeyRing]:
-    section, name = "sandbox", "acquirers"
+def _direct(source: Source, name: str) -> tuple[SigningKey, dict[str, KeyRing]]:
+    section = f"sandbox.{name}"
+    if name not in SANDBOX_DIRECT:
+        source.problems.append(f"{section}: there are only {', '.join(SANDBOX_DIRECT)}")
+    return _signing_key(source, section), _acquirers(source, section)
+
+
+def _acquirers(source: Source, section: str) -> dict[str, KeyRing]:
+    name = "acquirers"
     return {
         client_id: _key_ring(source, section, name, {1: source.bytes_of(section, name, path)})
         for client_id, path in source.pairs(section, name).items()

@@ -58,6 +58,9 @@ CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """What the network's public pages leave open: meaning, and words, the default first (ADR 0010)."""
 
+SANDBOX_DIRECT = ("alipay_cn", "alipay_hk", "kakaopay")
+"""The wallets that the sandbox plays for a direct connection, too."""
+
 SETTINGS = (
     Setting("gateway", "env", "test", "`test`, or `live`: live refuses test keys and plain HTTP"),
     Setting("gateway", "listen", "127.0.0.1:8080", "host:port; port 0 picks a free one"),
@@ -131,6 +134,13 @@ SETTINGS = (
         "sandbox", "notify_delay_s", "1.0", "from a final result to its notification, in seconds"
     ),
     Setting("sandbox", "latency_s", "0", "added to each pay answer, in seconds"),
+    Setting(
+        "sandbox.NAME",
+        "private_key_file",
+        None,
+        "the RSA key of a wallet that is called directly: `alipay_cn`, `alipay_hk`, `kakaopay`",
+    ),
+    Setting("sandbox.NAME", "acquirers", None, "who may call it: `CLIENT_ID=PUBLIC_KEY_PATH`"),
     *(
         Setting("sandbox", name, words[0], f"{meaning}: {', '.join(f'`{word}`' for word in words)}")
         for name, (meaning, words) in CHOICES.items()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from tillgate import __version__
 from tillgate.core.errors import ConfigError, GatewayError
+from tillgate.settings import SANDBOX_DIRECT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -322,13 +323,23 @@ def _code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         commands,
         "code",
         "ask the sandbox for a payment code, as a customer's wallet shows it",
-        "tillgate code\ntillgate code --wallet gcash --kind alipay_plus_19",
+        "tillgate code\ntillgate code --wallet gcash --kind alipay_plus_19\n"
+        "tillgate code --wallet alipay_hk --kind alipay_cn_hk --length 17",
         run,
     )
     parser.add_argument("--wallet", metavar="NAME", help="such as kakaopay, gcash, alipay_cn")
     parser.add_argument("--customer", metavar="ID", help="one of the wallet's customers")
     parser.add_argument(
-        "--kind", choices=("cgcp", "alipay_plus_19"), help="24 or 19 digits (default: cgcp)"
+        "--kind",
+        choices=("cgcp", "alipay_plus_19", "alipay_cn_hk", "reserved"),
+        help="24 digits, Alipay+'s 19, AlipayCN's and AlipayHK's own, or the guide's 20"
+        " (default: cgcp)",
+    )
+    parser.add_argument(
+        "--length",
+        type=_positive,
+        metavar="DIGITS",
+        help="of alipay_cn_hk 16 to 19 (default: 18), of reserved 20 to 23 (default: 20)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--sandbox", metavar="URL", help="default: TILLGATE_SANDBOX_URL")
@@ -353,10 +364,19 @@ def _keys(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         actions,
         "new",
         "write fresh keys and first settings into a folder; never overwrites",
-        "tillgate keys new ./tillgate",
+        "tillgate keys new ./tillgate\n"
+        "tillgate keys new ./tillgate --direct alipay_cn,alipay_hk,kakaopay",
         run,
     )
     new_parser.add_argument("dir", metavar="DIR", help="the folder; made when it is not there")
+    new_parser.add_argument(
+        "--direct",
+        type=_direct_names,
+        default=(),
+        metavar="NAMES",
+        help="wallets of the sandbox that are connected directly, too, comma-separated:"
+        f" {', '.join(SANDBOX_DIRECT)}",
+    )
 
 
 def _lifecycle(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -454,6 +474,16 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise argparse.ArgumentTypeError("a whole number of at most 18 digits is needed")
     return int(text)
+
+
+def _direct_names(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, map(str.strip, text.split(","))))
+    for name in names:
+        if name not in SANDBOX_DIRECT:
+            raise argparse.ArgumentTypeError(
+                f"there is no {name!r}; there are {', '.join(SANDBOX_DIRECT)}"
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def _positive(text: str) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,45 @@ listen = "{sandbox}"
 private_key_file = "network-private.pem"
 acquirers = {{ {client_id} = "acquirer-public.pem" }}
 """
+
+_DIRECT = """
+[connector.{name}]
+kind = "{kind}"
+takes = "{takes}"
+base_url = "{network}{address}"
+client_id = "{client_id}"
+private_key_file = "{name}-acquirer-private.pem"
+public_key_files = {{ 1 = "{name}-public.pem" }}
+{more}
+[sandbox.{name}]
+private_key_file = "{name}-private.pem"
+acquirers = {{ {client_id} = "{name}-acquirer-public.pem" }}
+"""
+
+DIRECT = {
+    "alipay_cn": {
+        "kind": "alipay_cn",
+        "takes": "alipay_cn",
+        "address": "/gateway.do",
+        "client_id": "2021000000000001",
+        "more": "",
+    },
+    "alipay_hk": {
+        "kind": "aps_direct",
+        "takes": "alipay_hk",
+        "address": "",
+        "client_id": "SANDBOX_HK0000000000",
+        "more": 'path = "/aps/hk/payments"\ncode_consult = true\n',
+    },
+    "kakaopay": {
+        "kind": "aps_direct",
+        "takes": "006",
+        "address": "",
+        "client_id": "SANDBOX_KP0000000000",
+        "more": 'path = "/aps/kakaopay/payments"\n',
+    },
+}
+"""The wallets that the sandbox plays for a direct connection, with what their sections say."""
 
 _MERCHANTS = """\
 # Merchants, their stores and terminals; the guide's sample merchant to begin with.
@@ -109,7 +149,7 @@ def new(arguments: argparse.Namespace) -> int:
     """Write the folder and say what is in it."""
     folder = Path(arguments.dir)
     addresses = Addresses(gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090")
-    write_folder(folder, addresses)
+    write_folder(folder, addresses, arguments.direct)
     print(f"""\
 Wrote fresh test keys and first settings to {folder}. Start both sides, each in its terminal:
 
@@ -123,8 +163,10 @@ and pay:
     return 0
 
 
-def write_folder(folder: Path, addresses: Addresses) -> None:
+def write_folder(folder: Path, addresses: Addresses, direct: Sequence[str] = ()) -> None:
     """Draw all keys and write them with settings and merchants.
+
+    `direct` names wallets of `DIRECT` that the acquirer is connected to directly, beside Alipay+.
 
     Raises:
         ConfigError: the folder cannot be written, or one of the files is there already.
@@ -150,6 +192,16 @@ def write_folder(folder: Path, addresses: Addresses) -> None:
         "operator.toml": operator_file(addresses.gateway_url, operator_key),
         "till.toml": till_file(addresses.gateway_url, addresses.sandbox_url, api_key),
     }
+    for name in direct:
+        ours, theirs = new_private_key(), new_private_key()
+        files |= {
+            f"{name}-acquirer-private.pem": ours,
+            f"{name}-acquirer-public.pem": SigningKey.load(ours).public_pem(),
+            f"{name}-private.pem": theirs,
+            f"{name}-public.pem": SigningKey.load(theirs).public_pem(),
+        }
+        section = _DIRECT.format(name=name, network=addresses.sandbox_url, **DIRECT[name])
+        files["tillgate.toml"] += section.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

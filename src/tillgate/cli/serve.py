@@ -47,7 +47,7 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
     """Run the sandbox until SIGINT or SIGTERM."""
     config = load_sandbox(os.environ, _settings_file(arguments))
     logs.set_up()
-    from tillgate.sandbox.app import SandboxSettings, create_app
+    from tillgate.sandbox.app import NetworkKeys, SandboxSettings, create_app
     from tillgate.sandbox.choices import Choices
     from tillgate.sandbox.wallets import load_wallets
 
@@ -58,6 +58,10 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
         notify_delay_s=config.notify_delay_s,
         latency_s=config.latency_s,
         choices=Choices.of(config.choices),
+        direct={
+            name: NetworkKeys(signing_key=key, acquirers=acquirers)
+            for name, (key, acquirers) in config.direct.items()
+        },
     )
     listener = _listen(arguments, config.listen)
     url = url_of(listener)

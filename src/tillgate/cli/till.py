@@ -143,7 +143,7 @@ def code(arguments: argparse.Namespace) -> int:
     url = arguments.sandbox or _till_settings(arguments, "sandbox", "TILLGATE_SANDBOX_URL")
     asked = {
         name: value
-        for name in ("wallet", "customer", "kind")
+        for name in ("wallet", "customer", "kind", "length")
         if (value := getattr(arguments, name)) is not None
     }
     try:

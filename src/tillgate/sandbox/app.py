@@ -1,5 +1,5 @@
-"""The sandbox as one ASGI application: the pure network, its signed side, the testers' side, the
-notifier and the timer of expiries.
+"""The sandbox as one ASGI application: the pure networks, their signed sides, the testers' side,
+the notifiers and the timers of expiries.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,14 +19,17 @@ from starlette.routing import Mount
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.errors import GatewayError, RequestError
+from tillgate.core.routing import ALIPAY_PLUS
 from tillgate.ids import new_secret
 from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.control_api import ControlApi, http_error, problem, request_error
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import ACQUIRER_ID, Network
+from tillgate.sandbox.networks import Networks
 from tillgate.sandbox.notifier import Notifier
-from tillgate.sandbox.signed_api import SignedApi
+from tillgate.sandbox.signed_api import ALIPAY_PLUS_FOLDER, SignedApi
+from tillgate.sandbox.town import Town
 from tillgate.sandbox.wallets import Wallets
 
 log = logging.getLogger(__name__)
@@ -35,6 +38,34 @@ NOTIFY_DELAY_S = 1.0
 """The guide: "for example, 10 seconds"; the entry-code guide: "instantly". A tester waits less."""
 NOTIFY_RETRIES_S = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Alipay+ publishes no schedule. Ours ends within about a minute, the life of a payment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a network's APIs stand, and the one wallet behind it (None: all)."""
+
+    prefix: str
+    folder: str
+    serves: str | None = None
+    has_consult: bool = False
+
+
+DIRECT = {
+    "alipay_hk": Place(
+        prefix="/aps/hk", folder="/aps/hk/payments", serves="alipay_hk", has_consult=True
+    ),
+    "kakaopay": Place(prefix="/aps/kakaopay", folder="/aps/kakaopay/payments", serves="kakaopay"),
+}
+"""The wallets that an acquirer may be connected to directly, in Alipay+'s dialect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkKeys:
+    """What one network signs with, whom it believes, and how it behaves."""
+
+    signing_key: SigningKey
+    acquirers: dict[str, KeyRing]
+    choices: Choices = DEFAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +80,7 @@ class SandboxSettings:
         notify_retries_s: waits before each resend of one that was not acknowledged.
         latency_s: added to each pay answer.
         choices: what the public pages leave open.
+        direct: by names of `DIRECT`, the wallets that can be called directly, too.
     """
 
     signing_key: SigningKey
@@ -59,6 +91,7 @@ class SandboxSettings:
     notify_retries_s: tuple[float, ...] = NOTIFY_RETRIES_S
     latency_s: float = 0.0
     choices: Choices = DEFAULTS
+    direct: dict[str, NetworkKeys] = field(default_factory=dict)
 
 
 def random_digits(count: int) -> str:
@@ -72,40 +105,44 @@ def create_app(
     settings: SandboxSettings, clock: Clock, digits: Digits = random_digits
 ) -> Starlette:
     """The sandbox, ready to be served. Its state lives and dies with it."""
-    record = Exchanges()
-    network = Network(settings.wallets, digits, record, settings.acquirer_id, settings.choices)
-    notifier = Notifier(
-        signing_key=settings.signing_key,
-        acquirers=settings.acquirers,
-        clock=clock,
-        record=record,
-        tell=network.notification,
-        delay_s=settings.notify_delay_s,
-        retries_s=settings.notify_retries_s,
+    record, town = Exchanges(), Town(settings.wallets, digits)
+
+    def side(name: str, keys: NetworkKeys, place: Place) -> _Side:
+        return _Side(settings, clock, digits, record, town, name, keys, place)
+
+    own = NetworkKeys(
+        signing_key=settings.signing_key, acquirers=settings.acquirers, choices=settings.choices
     )
-    pulse = _Pulse(network, notifier, clock)
-    signed = SignedApi(
-        network,
+    alipay_plus = side(ALIPAY_PLUS, own, Place(prefix="/aps", folder=ALIPAY_PLUS_FOLDER))
+    sides = [side(name, keys, DIRECT[name]) for name, keys in settings.direct.items()]
+    sides.append(alipay_plus)  # its prefix is the shortest, so it is tried last
+
+    def beat() -> None:
+        for each in sides:
+            each.pulse.beat()
+
+    control = ControlApi(
+        Networks([each.network for each in sides]),
+        settings.wallets,
         record,
-        signing_key=settings.signing_key,
-        acquirers=settings.acquirers,
-        clock=clock,
-        after_each=pulse.beat,
-        latency_s=settings.latency_s,
+        {each.network.name: each.notifier for each in sides},
+        clock,
+        beat,
     )
-    control = ControlApi(network, settings.wallets, record, notifier, clock, pulse.beat)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await notifier.start()
+        for each in sides:
+            await each.notifier.start()
         try:
             yield
         finally:
-            pulse.stop()
-            await notifier.close()
+            for each in sides:
+                each.pulse.stop()
+                await each.notifier.close()
 
     return Starlette(
-        routes=[Mount("/aps", app=signed), *control.routes()],
+        routes=[*(Mount(each.prefix, app=each.api) for each in sides), *control.routes()],
         lifespan=lifespan,
         exception_handlers={
             RequestError: request_error,
@@ -113,6 +150,54 @@ def create_app(
             Exception: _fault,
         },
     )
+
+
+class _Side:
+    """One network with its keys, its notifier and its timer."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        clock: Clock,
+        digits: Digits,
+        record: Exchanges,
+        town: Town,
+        name: str,
+        keys: NetworkKeys,
+        place: Place,
+    ) -> None:
+        self.prefix = place.prefix
+        self.network = Network(
+            settings.wallets,
+            digits,
+            record,
+            settings.acquirer_id,
+            keys.choices,
+            name=name,
+            serves=place.serves,
+            town=town,
+        )
+        self.notifier = Notifier(
+            signing_key=keys.signing_key,
+            acquirers=keys.acquirers,
+            clock=clock,
+            record=record,
+            tell=self.network.notification,
+            delay_s=settings.notify_delay_s,
+            retries_s=settings.notify_retries_s,
+        )
+        self.pulse = _Pulse(self.network, self.notifier, clock)
+        self.api = SignedApi(
+            self.network,
+            record,
+            signing_key=keys.signing_key,
+            acquirers=keys.acquirers,
+            clock=clock,
+            after_each=self.pulse.beat,
+            latency_s=settings.latency_s,
+            folder=place.folder,
+            has_consult=place.has_consult,
+        )
 
 
 class _Pulse:

@@ -7,7 +7,7 @@ For loopback only: whoever reaches it can spend every customer's money. The answ
 from __future__ import annotations
 
 import http
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +20,10 @@ from starlette.routing import Route
 from tillgate.clock import Clock
 from tillgate.core.codes import CodeKind
 from tillgate.core.errors import GatewayError, RequestError
-from tillgate.sandbox.codes import ISSUED_KINDS
+from tillgate.sandbox.codes import CN_HK_WALLETS, ISSUED_KINDS, LENGTHS
 from tillgate.sandbox.exchanges import Exchange, Exchanges
 from tillgate.sandbox.ledger import Entry, Kind
-from tillgate.sandbox.network import Network
+from tillgate.sandbox.networks import Networks
 from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.payment import Payment, Refund
 from tillgate.sandbox.wallets import Customer, Wallet, Wallets
@@ -58,11 +58,12 @@ class BadJson(RequestError):
 
 
 class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose code, and which kind."""
+    """Whose code, which kind, and how long where that is open."""
 
     wallet: str | None = None
     customer: str | None = None
     kind: str = CodeKind.CGCP.value
+    length: int | None = None
 
 
 _CODE_REQUESTS = msgspec.json.Decoder(CodeRequest)
@@ -73,17 +74,17 @@ class ControlApi:
 
     def __init__(
         self,
-        network: Network,
+        network: Networks,
         wallets: Wallets,
         record: Exchanges,
-        notifier: Notifier,
+        notifiers: Mapping[str, Notifier],
         clock: Clock,
         after_each: Callable[[], None],
     ) -> None:
         self._network = network
         self._wallets = wallets
         self._record = record
-        self._notifier = notifier
+        self._notifiers = notifiers
         self._clock = clock
         self._after_each = after_each
 
@@ -112,10 +113,17 @@ class ControlApi:
         if asked.kind not in ISSUED_KINDS:
             kinds = " or ".join(ISSUED_KINDS)
             raise BadField(f"The kind must be {kinds}.", path="$.kind")
+        kind = CodeKind(asked.kind)
+        lengths = LENGTHS[kind]
+        if asked.length is not None and asked.length not in lengths:
+            words = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
+            raise BadField(f"A code of this kind has {words} digits.", path="$.length")
         wallet, customer = self._holder(asked)
-        issued = self._network.codes.issue(
-            customer, wallet, CodeKind(asked.kind), self._clock.now()
-        )
+        if kind is CodeKind.ALIPAY_CN_HK and wallet.id not in CN_HK_WALLETS:
+            raise BadField("Only AlipayCN and AlipayHK show such codes.", path="$.kind")
+        if kind is CodeKind.ALIPAY_CN_HK and asked.length == 16 and wallet.id != "alipay_cn":
+            raise BadField("A code of AlipayHK has 17 to 19 digits.", path="$.length")
+        issued = self._network.codes.issue(customer, wallet, kind, self._clock.now(), asked.length)
         body = {
             "code": issued.code,
             "kind": issued.kind,
@@ -195,7 +203,8 @@ class ControlApi:
             wallet = self._wallets.wallet(customer.wallet_id)
             assert wallet is not None
             return wallet, customer
-        wallet = self._wallets.wallet(asked.wallet or DEFAULT_WALLET)
+        default = "alipay_cn" if asked.kind == CodeKind.ALIPAY_CN_HK else DEFAULT_WALLET
+        wallet = self._wallets.wallet(asked.wallet or default)
         if wallet is None and asked.wallet is None:
             wallet = self._wallets.all[0]  # an edited file need not have a KakaoPay
         if wallet is None:
@@ -226,10 +235,11 @@ class ControlApi:
 
     def _payment_words(self, payment: Payment) -> dict[str, Any]:
         entries = self._network.ledger.of_payment(payment.payment_id)
-        delivery = self._notifier.delivery(payment.payment_id)
+        delivery = self._notifiers[payment.network].delivery(payment.payment_id)
         return {
             "payment_request_id": payment.payment_request_id,
             "payment_id": payment.payment_id,
+            "network": payment.network,
             "client_id": payment.client_id,
             "reference_order_id": payment.reference_order_id,
             "status": payment.state,

@@ -12,7 +12,6 @@ the notifier.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Container
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -22,6 +21,8 @@ from tillgate.alipayplus.messages import (
     Amount,
     CancelRequest,
     CancelResponse,
+    CodeConsultRequest,
+    CodeConsultResponse,
     InquiryRequest,
     InquiryResponse,
     Notification,
@@ -30,12 +31,12 @@ from tillgate.alipayplus.messages import (
     RefundRequest,
     RefundResponse,
     Result,
-    amount_of,
 )
 from tillgate.core.codes import mask
 from tillgate.core.errors import PaymentNotFound, RequestError
 from tillgate.core.money import EXPONENTS, Money
 from tillgate.core.results import Outcome
+from tillgate.sandbox.answers import Answers
 from tillgate.sandbox.checks import (
     CONNECT_WALLET,
     final_expiry,
@@ -45,22 +46,15 @@ from tillgate.sandbox.checks import (
 )
 from tillgate.sandbox.choices import (
     DEFAULTS,
-    CancelledInquiry,
     Choices,
     PayOnCancelled,
-    SuccessAmount,
-    UnknownCancel,
 )
-from tillgate.sandbox.codes import CodeDesk, Digits
+from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.followups import (
-    cancel_transaction,
     pay_to_share,
     refund_refusal,
-    result_on_inquiry,
-    transactions,
 )
-from tillgate.sandbox.ledger import Ledger
 from tillgate.sandbox.payment import (
     ORDER_LIFE,
     RESULTS,
@@ -69,8 +63,9 @@ from tillgate.sandbox.payment import (
     Refund,
     State,
     param_illegal,
-    wire_time,
 )
+from tillgate.sandbox.town import Town
+from tillgate.sandbox.unknown_orders import UnknownOrders
 from tillgate.sandbox.wallet_side import WalletSide
 from tillgate.sandbox.wallets import Wallets
 
@@ -88,6 +83,7 @@ class Network:
     """Alipay+ and the wallets behind it.
 
     Attributes:
+        name: which network it is, for testers.
         codes: the payment codes that are about.
         ledger: the wallets' books.
         choices: how it behaves where the public pages say nothing.
@@ -100,17 +96,28 @@ class Network:
         record: Exchanges,
         acquirer_id: str = ACQUIRER_ID,
         choices: Choices = DEFAULTS,
+        *,
+        name: str = "alipay_plus",
+        serves: str | None = None,
+        town: Town | None = None,
     ) -> None:
+        """`serves` is the one wallet that is behind it; None: all. Networks that are given the
+        same `town` have their customers in common.
+        """
+        self.name = name
         self.choices = choices
-        self.codes = CodeDesk(digits)
-        self.ledger = Ledger(wallets)
+        town = town or Town(wallets, digits)
+        self.codes = town.codes
+        self.ledger = town.ledger
+        self._payment_ids_given = town.payment_ids
+        self._serves = serves
+        self._answers = Answers(acquirer_id, choices)
+        self._unknown = UnknownOrders(acquirer_id, choices)
         self._wallets = wallets
         self._wallet_side = WalletSide(self.ledger, record)
         self._digits = digits
-        self._acquirer_id = acquirer_id
         self._payments: dict[str, Payment] = {}  # by paymentId, in the order they came
         self._payment_ids: dict[tuple[str, str], str] = {}  # of an order, the latest
-        self._closed_ahead: dict[tuple[str, str], datetime] = {}  # cancelled before they came
         self._refunds: dict[tuple[str, str], Refund] = {}
         self._refund_ids: set[str] = set()
         self._clients: set[str] = set()
@@ -126,7 +133,7 @@ class Network:
         if fault:
             return PayResponse(result=param_illegal(fault))
         key = client_id, request.payment_request_id
-        if key in self._closed_ahead:
+        if self._unknown.is_closed(key):
             return PayResponse(result=RESULTS["ORDER_IS_CLOSED"])
         known = self._current(key, now)
         if known is not None and not self._starts_over(known):
@@ -136,7 +143,7 @@ class Network:
             return PayResponse(result=param_illegal(fault))
         if request.payment_amount.currency not in EXPONENTS:
             return PayResponse(result=RESULTS["CURRENCY_NOT_SUPPORT"])
-        return self._pay_response(self._charge(self._placed(client_id, request, now), request, now))
+        return self._answers.paid(self._charge(self._placed(client_id, request, now), request, now))
 
     def inquire(self, client_id: str, request: InquiryRequest, now: datetime) -> InquiryResponse:
         """`inquiryPayment`: `result` is about the question, `paymentResult` about the money."""
@@ -145,23 +152,8 @@ class Network:
             return InquiryResponse(result=param_illegal(fault))
         payment = self._asked_for(client_id, request, now)
         if payment is None:
-            return self._inquired_without_payment(client_id, request)
-        choice = self.choices.cancelled_inquiry
-        payment_result = result_on_inquiry(payment, choice)
-        is_paid = payment_result.result_status is Outcome.SUCCESS
-        return InquiryResponse(
-            result=SUCCESS,
-            payment_result=payment_result,
-            acquirer_id=self._acquirer_id,
-            psp_id=payment.wallet.psp_id if payment.wallet else None,
-            payment_request_id=payment.payment_request_id,
-            payment_id=payment.payment_id,
-            payment_amount=self._amount_told(payment),
-            payment_time=wire_time(payment.paid_at) if is_paid and payment.paid_at else None,
-            customer_id=payment.customer.network_id if is_paid and payment.customer else None,
-            wallet_brand_name=payment.wallet.brand if is_paid and payment.wallet else None,
-            transactions=transactions(payment, choice),
-        )
+            return self._unknown.inquired(client_id, request)
+        return self._answers.inquired(payment)
 
     def cancel(self, client_id: str, request: CancelRequest, now: datetime) -> CancelResponse:
         """`cancelPayment`: whatever the status, while the window is open. Idempotent: once done, S
@@ -175,15 +167,14 @@ class Network:
             return CancelResponse(result=param_illegal(fault))
         payment = self._asked_for(client_id, request, now)
         if payment is None:
-            return self._cancelled_without_payment(client_id, request, now)
+            return self._unknown.cancelled(client_id, request, now)
         if not payment.is_cancelled:
             if now >= payment.cancel_window_ends:
                 return CancelResponse(result=RESULTS["CANCEL_WINDOW_EXCEED"])
             if payment.refunds:
                 return CancelResponse(result=RESULTS["PROCESS_FAIL"])
             self._close(payment, now, is_cancelled=True)
-        psp_id = payment.wallet.psp_id if payment.wallet else None
-        return CancelResponse(result=SUCCESS, psp_id=psp_id, acquirer_id=self._acquirer_id)
+        return self._answers.cancelled(payment)
 
     def refund(self, client_id: str, request: RefundRequest, now: datetime) -> RefundResponse:
         """`refund` of a paid payment: in full or in parts, never more than was paid. Idempotent by
@@ -201,7 +192,7 @@ class Network:
             if asked != (known.payment_id, known.amount.currency, known.amount.value):
                 return RefundResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
             assert payment is not None
-            return self._refund_response(payment, known)
+            return self._answers.refunded(payment, known)
         if payment is None:
             return RefundResponse(result=RESULTS["ORDER_NOT_EXIST"])
         left = self.ledger.net_debit(payment.payment_id)
@@ -217,11 +208,21 @@ class Network:
             refunded_at=now,
         )
         self._wallet_side.refund(payment, refund, now)
-        self._refund_ids.add(refund.refund_id)
         self._refunds[client_id, request.refund_request_id] = refund
         payment = replace(payment, refunds=(*payment.refunds, refund))
         self._payments[payment.payment_id] = payment
-        return self._refund_response(payment, refund)
+        return self._answers.refunded(payment, refund)
+
+    def consult(self, request: CodeConsultRequest, now: datetime) -> CodeConsultResponse:
+        """`codeConsult`: whose code is it? Uses nothing up."""
+        if not request.code_value.isascii() or not request.code_value.isdigit():
+            return CodeConsultResponse(result=param_illegal("codeValue: must be digits"))
+        holder = self.codes.holder(request.code_value, now)
+        if isinstance(holder, str):
+            return CodeConsultResponse(result=RESULTS[holder])
+        wallet = self._wallets.wallet(holder.wallet_id)
+        assert wallet is not None
+        return CodeConsultResponse(result=SUCCESS, psp_site_name=wallet.brand)
 
     # What customers, the timer and the notifier do
     # ------------------------------------------------------------------------------------------
@@ -255,19 +256,7 @@ class Network:
 
     def notification(self, payment: Payment) -> Notification:
         """What `notifyPayment` tells of a payment as it stands in the argument."""
-        is_paid = payment.state is State.SUCCEEDED
-        told = self._pay_response(payment)
-        return Notification(
-            payment_result=payment.result,
-            payment_request_id=payment.payment_request_id,
-            payment_id=payment.payment_id,
-            acquirer_id=self._acquirer_id,
-            psp_id=told.psp_id,
-            customer_id=told.customer_id,
-            wallet_brand_name=told.wallet_brand_name,
-            payment_amount=amount_of(payment.amount) if is_paid else None,
-            payment_time=told.payment_time,
-        )
+        return self._answers.notification(payment)
 
     # Looking
     # ------------------------------------------------------------------------------------------
@@ -300,7 +289,8 @@ class Network:
         return Payment(
             client_id=client_id,
             payment_request_id=request.payment_request_id,
-            payment_id=self._new_id(now, self._payments),
+            payment_id=self._new_id(now, self._payment_ids_given),
+            network=self.name,
             reference_order_id=request.order.reference_order_id,
             amount=Money(*_canonical(request.payment_amount)),
             order_amount=_canonical(request.order.order_amount),
@@ -317,7 +307,8 @@ class Network:
         self._clients.add(payment.client_id)
         order = payment.client_id, payment.payment_request_id
         self._payment_ids[order] = payment.payment_id
-        customer = self.codes.redeem(request.payment_method.payment_method_id, now, order)
+        code = request.payment_method.payment_method_id
+        customer = self.codes.redeem(code, now, order, wallet_id=self._serves)
         if isinstance(customer, str):
             return self._judged(payment, RESULTS[customer], now)
         wallet = self._wallets.wallet(customer.wallet_id)
@@ -378,69 +369,10 @@ class Network:
         )
         if not is_same:
             return PayResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
-        return self._pay_response(payment)
+        return self._answers.paid(payment)
 
-    def _pay_response(self, payment: Payment) -> PayResponse:
-        """An F or a U carries nothing but its result, as in the guide's samples."""
-        if payment.state is not State.SUCCEEDED:
-            return PayResponse(result=payment.result)
-        assert payment.wallet is not None
-        assert payment.customer is not None
-        assert payment.paid_at is not None
-        return PayResponse(
-            acquirer_id=self._acquirer_id,
-            psp_id=payment.wallet.psp_id,
-            result=payment.result,
-            payment_id=payment.payment_id,
-            payment_amount=self._amount_told(payment),
-            payment_time=wire_time(payment.paid_at),
-            customer_id=payment.customer.network_id,
-            wallet_brand_name=payment.wallet.brand,
-        )
-
-    def _refund_response(self, payment: Payment, refund: Refund) -> RefundResponse:
-        assert payment.wallet is not None
-        return RefundResponse(
-            result=SUCCESS,
-            acquirer_id=self._acquirer_id,
-            psp_id=payment.wallet.psp_id,
-            refund_id=refund.refund_id,
-            refund_time=wire_time(refund.refunded_at),
-            refund_amount=amount_of(refund.amount),
-        )
-
-    def _amount_told(self, payment: Payment) -> Amount | None:
-        is_told = self.choices.success_amount is SuccessAmount.WITH
-        return amount_of(payment.amount) if is_told else None
-
-    # Orders that never came, or come again
+    # Orders that come again
     # ------------------------------------------------------------------------------------------
-
-    def _cancelled_without_payment(
-        self, client_id: str, request: CancelRequest, now: datetime
-    ) -> CancelResponse:
-        choice = self.choices.unknown_cancel
-        request_id = request.payment_request_id
-        # A paymentId that was never given out cannot name an order that is still to come.
-        if choice is UnknownCancel.ORDER_NOT_EXIST or request.payment_id or request_id is None:
-            return CancelResponse(result=RESULTS["ORDER_NOT_EXIST"])
-        if choice is UnknownCancel.S_CLOSES_IT:
-            self._closed_ahead.setdefault((client_id, request_id), now)
-        return CancelResponse(result=SUCCESS, acquirer_id=self._acquirer_id)
-
-    def _inquired_without_payment(self, client_id: str, request: InquiryRequest) -> InquiryResponse:
-        request_id = request.payment_request_id
-        closed_at = self._closed_ahead.get((client_id, request_id or ""))
-        if closed_at is None or request.payment_id is not None:
-            return InquiryResponse(result=RESULTS["ORDER_NOT_EXIST"])
-        is_listed = self.choices.cancelled_inquiry is CancelledInquiry.S_WITH_CANCEL_TRANSACTION
-        return InquiryResponse(
-            result=SUCCESS,
-            payment_result=RESULTS["ORDER_IS_CLOSED"],
-            acquirer_id=self._acquirer_id,
-            payment_request_id=request_id,
-            transactions=[cancel_transaction(closed_at)] if is_listed else None,
-        )
 
     def _starts_over(self, known: Payment) -> bool:
         is_taken = self.choices.pay_on_cancelled is PayOnCancelled.TAKEN
@@ -475,7 +407,7 @@ class Network:
             raise NotWaiting(f"The payment is {payment.state}: nobody can confirm or decline it.")
         return payment
 
-    def _new_id(self, now: datetime, taken: Container[str]) -> str:
+    def _new_id(self, now: datetime, taken: set[str]) -> str:
         """35 digits with the date in front, as the guide's sample. Random, so that a sandbox that
         was started anew never repeats one that a gateway has stored.
         """
@@ -483,6 +415,7 @@ class Network:
         drawn = f"{date}1140108001{self._digits(17)}"
         while drawn in taken:
             drawn = f"{date}1140108001{self._digits(17)}"
+        taken.add(drawn)
         return drawn
 
 

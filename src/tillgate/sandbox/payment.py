@@ -59,6 +59,7 @@ class Payment:
 
     Attributes:
         client_id: the acquirer; its `payment_request_id` is unique among its own only.
+        network: the name of the network that has it.
         order_amount: compared on a repeat, beside `amount`.
         notify_url: where to tell the final result; None: nowhere.
         expires_at: when an unpaid order is closed.
@@ -73,6 +74,7 @@ class Payment:
     client_id: str
     payment_request_id: str
     payment_id: str
+    network: str
     reference_order_id: str
     amount: Money
     order_amount: tuple[str, int]

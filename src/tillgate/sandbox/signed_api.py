@@ -1,4 +1,4 @@
-"""The network's HTTP side: `POST /aps/api/v1/payments/...`, signed both ways.
+"""A network's HTTP side: `POST /aps/api/v1/payments/...` (Alipay+), signed both ways.
 
 Written against ASGI itself: the signature covers the path and the body as they travelled, and
 nothing here needs more than those. A caller whose key or signature is refused gets an unsigned
@@ -18,10 +18,6 @@ from starlette.types import Receive, Scope, Send
 
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import (
-    CANCEL_PATH,
-    INQUIRY_PATH,
-    PAY_PATH,
-    REFUND_PATH,
     Acknowledgement,
     BadMessage,
     InquiryResponse,
@@ -37,6 +33,7 @@ from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Excha
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.payment import RESULTS, param_illegal, wire_time
 
+ALIPAY_PLUS_FOLDER = "/aps/api/v1/payments"
 BODY_BYTES_MAX = 256 * 1024
 """A pay with a hundred goods has about 40 KiB."""
 CONTENT_TYPE = "application/json; charset=UTF-8"
@@ -79,7 +76,7 @@ class _Ids:
 
 
 class SignedApi:
-    """An ASGI application, to be mounted at `/aps`."""
+    """An ASGI application, to be mounted above its folder."""
 
     def __init__(
         self,
@@ -91,8 +88,12 @@ class SignedApi:
         clock: Clock,
         after_each: Callable[[], None],
         latency_s: float = 0.0,
+        folder: str = ALIPAY_PLUS_FOLDER,
+        has_consult: bool = False,
     ) -> None:
-        """`after_each` runs after every message that reached the network, before its answer."""
+        """`after_each` runs after every message that reached the network, before its answer; its
+        APIs stand in `folder`.
+        """
         self._network = network
         self._record = record
         self._signing_key = signing_key
@@ -102,11 +103,13 @@ class SignedApi:
         self._latency_s = latency_s
         self._signs_key_refusals = network.choices.key_refusal is KeyRefusal.SIGNED
         self._apis: dict[str, Callable[[str, bytes, datetime], Wire]] = {
-            PAY_PATH: self._pay,
-            INQUIRY_PATH: self._inquire,
-            CANCEL_PATH: self._cancel,
-            REFUND_PATH: self._refund,
+            f"{folder}/pay": self._pay,
+            f"{folder}/inquiryPayment": self._inquire,
+            f"{folder}/cancelPayment": self._cancel,
+            f"{folder}/refund": self._refund,
         }
+        if has_consult:
+            self._apis[f"{folder}/codeConsult"] = self._consult
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a caller that left gets none."""
@@ -206,6 +209,13 @@ class SignedApi:
         self._record_request("refund", ids, now)
         answer = self._network.refund(client_id, request, now)
         self._record_response("refund", ids, answer.result)
+        return answer
+
+    def _consult(self, client_id: str, body: bytes, now: datetime) -> Wire:
+        request = messages.decode(messages.CONSULT_REQUESTS, body)
+        self._record_request("codeConsult", _Ids(), now)
+        answer = self._network.consult(request, now)
+        self._record_response("codeConsult", _Ids(), answer.result)
         return answer
 
     def _record_request(self, api: str, ids: _Ids, now: datetime) -> None:

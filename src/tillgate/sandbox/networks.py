@@ -1,0 +1,57 @@
+"""All networks of one sandbox, as a tester sees them: one list of payments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from tillgate.core.errors import PaymentNotFound
+from tillgate.sandbox.network import Network
+from tillgate.sandbox.payment import Payment
+
+
+class Networks:
+    """All networks of a town. A payment is found in whichever has it."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = networks
+        self.codes = networks[0].codes
+        self.ledger = networks[0].ledger
+
+    def find(self, payment_request_id: str, now: datetime) -> Payment:
+        """The payment as it stands.
+
+        Raises:
+            PaymentNotFound: no network has it.
+        """
+        return self._first(lambda network: network.find(payment_request_id, now))
+
+    def confirm(self, payment_request_id: str, now: datetime) -> Payment:
+        """The customer agrees. Raises as `Network.confirm`."""
+        return self._first(lambda network: network.confirm(payment_request_id, now))
+
+    def decline(self, payment_request_id: str, now: datetime) -> Payment:
+        """The customer refuses. Raises as `Network.confirm`."""
+        return self._first(lambda network: network.decline(payment_request_id, now))
+
+    def expire(self, now: datetime) -> None:
+        """Close what is unpaid at its expiry."""
+        for network in self._networks:
+            network.expire(now)
+
+    def latest(self, count: int) -> list[Payment]:
+        """The last so many payments, oldest first."""
+        each = [payment for network in self._networks for payment in network.latest(count)]
+        return sorted(each, key=lambda payment: payment.placed_at)[-count:]
+
+    def payment_count(self) -> int:
+        """How many payments there are."""
+        return sum(network.payment_count() for network in self._networks)
+
+    def _first(self, act: Callable[[Network], Payment]) -> Payment:
+        for network in self._networks[:-1]:
+            try:
+                return act(network)
+            except PaymentNotFound:
+                continue
+        return act(self._networks[-1])
