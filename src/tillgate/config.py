@@ -8,8 +8,8 @@ import base64
 import binascii
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,13 +18,13 @@ from tillgate.clock import SystemClock
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.core.errors import ConfigError
-from tillgate.core.routing import ALIPAY_CN, ALIPAY_HK, ALIPAY_PLUS, Integrations
+from tillgate.core.routing_table import ALIPAY_PLUS
 from tillgate.merchants import Directory, read_directory
+from tillgate.routing_settings import RoutingSettings, read_routing, read_takes
 from tillgate.server import Address
 from tillgate.settings import CHOICES, SANDBOX_DIRECT, Source
 
 _CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_ROUTING_NUMBER = re.compile(r"[0-9]{3}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,7 @@ class GatewaySettings:
     log_level: str
     directory: Directory
     connectors: tuple[ConnectorSettings, ...]
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         log_level=source.one_of("gateway", "log_level", ("DEBUG", "INFO", "WARNING", "ERROR")),
         directory=_directory(source),
         connectors=_connectors(source),
+        routing=read_routing(source),
     )
     if source.one_of("gateway", "env", ("test", "live")) == "live":
         source.problems += _not_for_live(settings)
@@ -181,7 +183,7 @@ def _connector(source: Source, name: str) -> ConnectorSettings:
     settings = ConnectorSettings(
         name=name,
         kind=kind,
-        takes=() if is_alipay_plus else _takes(source, section),
+        takes=() if is_alipay_plus else read_takes(source, section),
         base_url=source.url(section, "base_url"),
         client_id=source.text(section, "client_id"),
         signing_key=_signing_key(source, section),
@@ -196,25 +198,6 @@ def _connector(source: Source, name: str) -> ConnectorSettings:
         except ConfigError as error:
             source.problems += [f"{section}.{problem}" for problem in error.problems]
     return settings
-
-
-def _takes(source: Source, section: str) -> tuple[str, ...]:
-    wallets = tuple(filter(None, map(str.strip, source.text(section, "takes").split(","))))
-    for wallet in wallets:
-        if wallet not in (ALIPAY_CN, ALIPAY_HK) and not _ROUTING_NUMBER.fullmatch(wallet):
-            source.note(section, "takes", f"{wallet}: alipay_cn, alipay_hk or three digits")
-    return wallets
-
-
-def integrations_of(connectors: Sequence[ConnectorSettings]) -> Integrations:
-    """What the acquirer is connected to, for the routing table."""
-    direct = {wallet: each.name for each in connectors for wallet in each.takes}
-    cn_hk = tuple(direct.pop(wallet) for wallet in (ALIPAY_CN, ALIPAY_HK) if wallet in direct)
-    return Integrations(
-        alipay_plus=any(each.name == ALIPAY_PLUS for each in connectors),
-        direct_cn_hk=cn_hk,
-        direct_mpps=direct,
-    )
 
 
 def _signing_key(source: Source, section: str) -> SigningKey:

@@ -122,6 +122,39 @@ SETTINGS = (
             ("aps_direct", "refund_timeout_s", "8", "the same for refund"),
         )
     ),
+    Setting(
+        "routing",
+        "table",
+        "guide",
+        "`guide`, `2023-08` (Alipay+ 19-digit codes begin with 289) or the path of a table; read"
+        " again on SIGHUP",
+    ),
+    Setting(
+        "routing",
+        "issuers",
+        "",
+        "path of a list of wallets by routing number; empty: the unofficial one that is shipped",
+    ),
+    Setting(
+        "routing",
+        "cn_hk_first",
+        "alipay_cn",
+        "AlipayCN and AlipayHK both connected directly: `alipay_cn`, `alipay_hk`, or `consult`:"
+        " AlipayHK is asked whose code it is",
+    ),
+    Setting(
+        "routing",
+        "reserved_codes",
+        "alipay_plus",
+        "codes of 20 to 23 digits with AlipayCN connected directly: `alipay_plus` or `alipay_cn`",
+    ),
+    Setting(
+        "routing",
+        "mpp_codes",
+        "cgcp",
+        "which codes have a routing number that leads to a wallet connected directly: `cgcp` (24"
+        " digits) or `any_length` (20 to 24)",
+    ),
     Setting("sandbox", "listen", "127.0.0.1:9090", "host:port of the sandbox"),
     Setting("sandbox", "private_key_file", None, "the sandbox network's RSA key"),
     Setting(

@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from tillgate.clock import SystemClock
-from tillgate.config import GatewaySettings, integrations_of
+from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.connectors.missing import OfPayments
-from tillgate.core.routing import GUIDE
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
 from tillgate.ids import new_id, new_secret
 from tillgate.store.sqlite import open_sqlite
@@ -56,12 +56,14 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     sealer = Sealer(settings.seal_key, new_secret)
     store = open_sqlite(settings.store_path)
     follower = Follower(store, connectors, sealer, clock)
+    routing = settings.routing
+    takes = {each.name: each.takes for each in settings.connectors}
+    routes = Routes(routing.table, routing.integrations(takes), routing.source)
     acceptance = Acceptance(
         store=store,
         follower=follower,
         connectors=by_section,
-        table=GUIDE,
-        integrations=integrations_of(settings.connectors),
+        routes=routes,
         sealer=sealer,
         clock=clock,
         draw_id=lambda now: new_id("pay", now),
@@ -84,12 +86,14 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
                 await connector.close()
             await store.close()
 
-    routes = [
+    addresses = [
         *MerchantApi(settings.directory, acceptance, interventions, follower, store).routes(),
         *OperatorApi(settings.directory, interventions, follower).routes(),
         *notify_api.NotifyApi(notifications).routes(),
     ]
-    return Gateway(create_app(routes, lifespan, follower.networks), follower.release_waiters)
+    return Gateway(
+        create_app(addresses, lifespan, follower.networks), follower.release_waiters, routes.reload
+    )
 
 
 def _notify_url(connector: ConnectorSettings, public_url: str, listen_url: str) -> str | None:

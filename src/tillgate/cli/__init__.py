@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         _serve,
         _sandbox,
         _identify,
+        _routes,
         _pay,
         _show,
         _cancel,
@@ -166,15 +167,23 @@ def _identify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = _command(
         commands,
         "identify",
-        "tell what a scanned code is and where it goes (exit 1: nowhere)",
+        "tell what a scanned code is, where it goes and why (exit 1: nowhere)",
         "tillgate identify 281006020000000000000012\n"
-        "tillgate identify 28024456785672301 --direct alipay_cn --json",
+        "tillgate identify 28024456785672301 --direct alipay_cn --json\n"
+        "tillgate identify 28100602000000000012 --table ./contract.toml --direct 006=kakaopay"
+        " --mpp-codes any_length",
         run,
     )
     parser.add_argument(
         "code", metavar="CODE", help="what the scanner read; - reads standard input"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--table",
+        default="guide",
+        metavar="TABLE",
+        help="guide, 2023-08 or the path of a table (default: guide)",
+    )
     parser.add_argument(
         "--without-alipay-plus", action="store_true", help="as an acquirer without Alipay+"
     )
@@ -186,6 +195,62 @@ def _identify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="as an acquirer connected directly to alipay_cn, alipay_hk or, by routing number,"
         " another wallet: 006=kakaopay; may be repeated",
     )
+    for name, words, what in (
+        ("cn-hk-first", ("alipay_cn", "alipay_hk", "consult"), "with both connected directly"),
+        ("reserved-codes", ("alipay_plus", "alipay_cn"), "who gets 20 to 23 digits"),
+        ("mpp-codes", ("cgcp", "any_length"), "which codes have a routing number"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            choices=words,
+            default=words[0],
+            help=f"the setting routing.{name.replace('-', '_')}: {what} (default: {words[0]})",
+        )
+
+
+def _routes(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run_check(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.routes import check
+
+        return check(arguments)
+
+    def run_show(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.routes import show
+
+        return show(arguments)
+
+    parser = commands.add_parser(
+        "routes",
+        help="check a routing table, show the one in force",
+        description="Check a routing table, show the one in force.",
+        epilog="examples:\n  tillgate routes check ./contract.toml\n  tillgate routes show",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    check_parser = _command(
+        actions,
+        "check",
+        "tell what is wrong with a table, proved over all codes, and what it changes (exit 1:"
+        " something should be mended; 2: it is no table)",
+        "tillgate routes check ./contract.toml --settings tillgate.toml\n"
+        "tillgate routes check 2023-08 --json",
+        run_check,
+    )
+    check_parser.add_argument("file", metavar="FILE", help="the table; or guide, 2023-08")
+    show_parser = _command(
+        actions,
+        "show",
+        "show the table that the settings put in force",
+        "tillgate routes show --settings tillgate.toml\ntillgate routes show --json",
+        run_show,
+    )
+    for one in (check_parser, show_parser):
+        one.add_argument(
+            "--settings",
+            metavar="FILE",
+            help="default: TILLGATE_SETTINGS, else tillgate.toml here, else the defaults",
+        )
+        one.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _pay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

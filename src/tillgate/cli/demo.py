@@ -28,8 +28,10 @@ from tillgate.cli.keys import Addresses, operator_file, till_file, write_folder,
 from tillgate.cli.till import NoAnswer, call, print_payment
 from tillgate.clock import SystemClock
 from tillgate.core.errors import ConfigError
-from tillgate.core.routing import GUIDE, Integrations, identify
+from tillgate.core.routing import identify
+from tillgate.core.routing_table import Integrations
 from tillgate.ids import new_token
+from tillgate.tables import load_shipped
 
 READY_TIMEOUT_S = 20.0
 CONFIRM_AFTER_S = 2.0
@@ -253,7 +255,7 @@ def _tell(story: Story, sides: _Sides, out: IO[str]) -> None:
     lines.group("Steps 1-3", "the till scans the code and asks the acquirer")
     lines.line(story.asked_at, "till -> gateway", "POST /v1/payments", payment["code"])
     lines.group("Step 4", "the gateway identifies the code and routes the payment")
-    identified = identify(story.code["code"], GUIDE, Integrations())
+    identified = identify(story.code["code"], load_shipped(), Integrations())
     lines.line(
         payment["created_at"],
         "gateway",

@@ -14,9 +14,10 @@ from tillgate.core.errors import InvalidCode, KeyReused, NoRoute, OrderTaken, Re
 from tillgate.core.model import Order, Payment, PaymentRequestId
 from tillgate.core.money import Money
 from tillgate.core.payment import expiry, open_payment
-from tillgate.core.routing import Identified, Integrations, RoutingTable, identify
+from tillgate.core.routing import Identified
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.history import opened_row
+from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
 from tillgate.merchants import Merchant, Store, Terminal
 from tillgate.store import KeyHeld, Opening, OrderHeld, Request
@@ -64,8 +65,7 @@ class Acceptance:
         store: PaymentStore,
         follower: Follower,
         connectors: Mapping[str, Connector],
-        table: RoutingTable,
-        integrations: Integrations,
+        routes: Routes,
         sealer: Sealer,
         clock: Clock,
         draw_id: Callable[[datetime], str],
@@ -73,15 +73,10 @@ class Acceptance:
         self._store = store
         self._follower = follower
         self._connectors = connectors
-        self._table = table
-        self._integrations = integrations
+        self._routes = routes
         self._sealer = sealer
         self._clock = clock
         self._draw_id = draw_id
-
-    def identify(self, code: str) -> Identified:
-        """What a scanned text is and where it would go."""
-        return identify(code, self._table, self._integrations)
 
     async def accept(self, merchant: Merchant, idempotency_key: str, asked: Asked) -> Accepted:
         """Open the payment, or find the one that the same request opened before.
@@ -97,7 +92,7 @@ class Acceptance:
         if earlier is not None:
             return self._replayed(earlier, asked)
         store, terminal = _place(merchant, asked)
-        identified = self.identify(asked.code)
+        identified = self._routes.identify(asked.code)
         connector = self._connector(identified)
         self._follower.check_admitted(connector.name)
         now = self._clock.now()

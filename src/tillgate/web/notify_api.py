@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.connectors import NotifyCall
-from tillgate.core.routing import ALIPAY_PLUS
+from tillgate.core.routing_table import ALIPAY_PLUS
 from tillgate.gateway.notify import Notifications
 from tillgate.web.bodies import BODY_BYTES_MAX
 

@@ -13,11 +13,12 @@ from tillgate.alipayplus.client import AlipayPlusClient, Credentials
 from tillgate.connectors import Connector, NotifyCall
 from tillgate.connectors.alipay_plus import AlipayPlus
 from tillgate.core.errors import StoreError
-from tillgate.core.routing import ALIPAY_PLUS, GUIDE, Integrations
+from tillgate.core.routing_table import ALIPAY_PLUS, Integrations
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import STOP_GRACE_S, Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import KEY_BYTES, Sealer
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
@@ -31,6 +32,7 @@ from tillgate.simulation.gateway_depth.wire import Wire, WorldTransport
 from tillgate.simulation.network import CLIENT_ID
 from tillgate.simulation.nodes import SKEW_MAX
 from tillgate.store.sqlite import SqliteStore
+from tillgate.tables import TableSource, load_shipped
 
 _DOWN_FOR: Table[int] = Table(
     "down", (300 * MS, 4), (3 * S, 3), (12 * S, 2), (65 * S, 1), (3 * MINUTE, 0.3)
@@ -141,8 +143,7 @@ class Workers:
             store=store,
             follower=worker.follower,
             connectors=connectors,
-            table=GUIDE,
-            integrations=Integrations(),
+            routes=Routes(load_shipped(), Integrations(), TableSource("guide")),
             sealer=self._sealer,
             clock=worker,
             draw_id=self._draw_id,
