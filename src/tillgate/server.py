@@ -88,9 +88,12 @@ def serve(
     *,
     on_ready: Callable[[], None],
     on_stop: Callable[[], None] = lambda: None,
+    on_hangup: Callable[[], object] | None = None,
     until_stdin_closes: bool = False,
 ) -> int:
     """Serve until SIGINT or SIGTERM (or, for a child of the demo, until its parent is gone).
+
+    `on_hangup` is called on each SIGHUP, in a thread, so that the loop goes on meanwhile.
 
     Returns:
         The exit status: 0 after a clean stop, 1 when the application could not start.
@@ -112,6 +115,9 @@ def serve(
     async def run() -> None:
         if until_stdin_closes:
             _stop_when_stdin_closes(server)
+        if on_hangup is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, on_hangup)
         await server.serve(sockets=[listener])
 
     # uvicorn raises the signal again after its clean stop; the stop is what was asked for.

@@ -33,10 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The application, and what to call as soon as a stop has begun."""
+    """The application, and what to call as soon as a stop has begun, and on SIGHUP."""
 
     app: Starlette
     on_stop: Callable[[], None]
+    on_hangup: Callable[[], object]
 
 
 def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:

@@ -39,6 +39,7 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
         listener,
         on_ready=lambda: print(f"tillgate gateway ready on {url}", flush=True),
         on_stop=gateway.on_stop,
+        on_hangup=gateway.on_hangup,
         until_stdin_closes=arguments.until_stdin_closes,
     )
 
