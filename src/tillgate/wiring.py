@@ -25,6 +25,7 @@ from tillgate.ids import new_id, new_secret
 from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
+from tillgate.web.codes_api import CodesApi
 from tillgate.web.merchant_api import MerchantApi
 from tillgate.web.operator_api import OperatorApi
 
@@ -90,6 +91,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     addresses = [
         *MerchantApi(settings.directory, acceptance, interventions, follower, store).routes(),
         *OperatorApi(settings.directory, interventions, follower).routes(),
+        *CodesApi(settings.directory, routes).routes(),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     return Gateway(

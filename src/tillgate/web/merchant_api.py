@@ -127,7 +127,7 @@ class MerchantApi:
 
     async def create(self, request: Request) -> Response:
         """Open a payment, or find the one that the same request opened before."""
-        merchant = self._merchant(request)
+        merchant = merchant_of(request, self._directory)
         key = _idempotency_key(request)
         asked = _asked(parse(await read_body(request), PaymentBody))
         accepted = await self._acceptance.accept(merchant, key, asked)
@@ -176,23 +176,29 @@ class MerchantApi:
         ]
         return Response(_encoder.encode({"events": events}), media_type="application/json")
 
-    def _merchant(self, request: Request) -> Merchant:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        merchant = self._directory.by_key(key.strip()) if scheme.lower() == "bearer" else None
-        if merchant is None:
-            raise Problem(
-                "unauthorized",
-                "Send `Authorization: Bearer` with one of the merchant's API keys.",
-                path="Authorization",
-            )
-        return merchant
-
     async def _payment(self, request: Request) -> Payment:
-        merchant = self._merchant(request)
+        merchant = merchant_of(request, self._directory)
         payment = await self._follower.current(PaymentRequestId(request.path_params["id"]))
         if payment is None or payment.order.merchant_id != merchant.id:
             raise PaymentNotFound("There is no such payment.")
         return payment
+
+
+def merchant_of(request: Request, directory: Directory) -> Merchant:
+    """Whose API key the request carries.
+
+    Raises:
+        Problem: nobody's.
+    """
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    merchant = directory.by_key(key.strip()) if scheme.lower() == "bearer" else None
+    if merchant is None:
+        raise Problem(
+            "unauthorized",
+            "Send `Authorization: Bearer` with one of the merchant's API keys.",
+            path="Authorization",
+        )
+    return merchant
 
 
 def _is_over(payment: Payment) -> bool:
