@@ -168,9 +168,9 @@ def test_a_network_is_told_apart_by_its_folder(keys):
 @pytest.mark.parametrize(
     ("asked", "whose"),
     [
-        ({"wallet": "alipay_hk", "kind": "alipay_cn_hk"}, "alipay_hk"),
-        ({"wallet": "alipay_cn", "kind": "alipay_cn_hk", "length": 16}, "alipay_cn"),
-        ({"wallet": "gcash"}, "gcash"),
+        ({"wallet": "alipay_hk", "kind": "alipay_cn_hk"}, "ALIPAY_HK"),
+        ({"wallet": "alipay_cn", "kind": "alipay_cn_hk", "length": 16}, "ALIPAY_CN"),
+        ({"wallet": "gcash"}, "GCASH"),
     ],
 )
 def test_alipay_hk_tells_whose_a_code_is_and_uses_nothing_up(keys, asked, whose):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
@@ -181,13 +181,12 @@ class Connector(Protocol):
         ...
 
 
+@runtime_checkable
 class Consults(Protocol):
     """Can tell whose a code is before anything is paid: AlipayHK's `codeConsult`."""
 
     async def consult(self, code: str) -> str | None:
-        """The wallet: `alipay_cn`, `alipay_hk`, another brand in lower case, or None when it did
-        not say.
-        """
+        """The wallet's brand, such as `ALIPAY_CN` or `ALIPAY_HK`; None when it did not say."""
         ...
 
 

@@ -53,7 +53,7 @@ class ConsultingApsDirect(ApsDirect):
         answer = result.message
         if answer.result.result_status is not Outcome.SUCCESS or not answer.psp_site_name:
             return None
-        return answer.psp_site_name.lower()
+        return answer.psp_site_name
 
 
 def build(settings: ConnectorSettings, clock: Clock) -> ApsDirect:

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from tillgate.clock import Clock
-from tillgate.connectors import Connector
+from tillgate.connectors import Connector, Consults
 from tillgate.core.codes import mask
 from tillgate.core.errors import InvalidCode, KeyReused, NoRoute, OrderTaken, RequestError
 from tillgate.core.model import Order, Payment, PaymentRequestId
 from tillgate.core.money import Money
 from tillgate.core.payment import expiry, open_payment
-from tillgate.core.routing import Identified
+from tillgate.core.routing import Identified, settled
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.history import opened_row
 from tillgate.gateway.routes import Routes
@@ -81,7 +81,8 @@ class Acceptance:
     async def accept(self, merchant: Merchant, idempotency_key: str, asked: Asked) -> Accepted:
         """Open the payment, or find the one that the same request opened before.
 
-        Returns as soon as it is durable; nothing of the network is waited for.
+        Returns as soon as it is durable; nothing of the network is waited for, but AlipayHK's word
+        on whose a code is, where the settings want it.
 
         Raises:
             RequestError: the request cannot be served; nothing was saved or sent.
@@ -92,7 +93,7 @@ class Acceptance:
         if earlier is not None:
             return self._replayed(earlier, asked)
         store, terminal = _place(merchant, asked)
-        identified = self._routes.identify(asked.code)
+        identified = await self._identified(asked.code)
         connector = self._connector(identified)
         self._follower.check_admitted(connector.name)
         now = self._clock.now()
@@ -131,6 +132,20 @@ class Acceptance:
                 payment_request_id=result.payment.payment_request_id,
             )
         return Accepted(taken.payment, is_new=True)
+
+    async def _identified(self, code: str) -> Identified:
+        """Where the code goes. Who cannot be asked whose it is, or does not say, leaves the route
+        as it is: a till must not wait for a network that is away.
+        """
+        identified = self._routes.identify(code)
+        consult = identified.consult
+        if consult is None:
+            return identified
+        asked: object = self._connectors.get(consult.ask)
+        is_up = self._follower.networks().get(consult.ask) == "up"
+        if not (isinstance(asked, Consults) and is_up):
+            return settled(identified, None)
+        return settled(identified, await asked.consult(code))
 
     def _connector(self, identified: Identified) -> Connector:
         if identified.kind is None:

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.errors import GatewayError, RequestError
-from tillgate.core.routing import ALIPAY_PLUS
+from tillgate.core.routing_table import ALIPAY_PLUS
 from tillgate.ids import new_secret
 from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
