@@ -217,6 +217,7 @@ def test_a_payment_is_called_paid_or_not_only_when_that_is_known(
         "amount": {"currency": "JPY", "value": 100},
         "code": "281006************12",
         "rule": "4",
+        "table": "guide",
         "route": "alipay_plus",
         "wallet": None,
         "payment_id": None,

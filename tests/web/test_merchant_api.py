@@ -234,6 +234,7 @@ def test_a_paid_payment_is_201_with_the_whole_resource(tmp_path):
         "code": "281006****************12",
         "route": "alipay_plus",
         "rule": "4",
+        "table": "guide",
         "wallet": "KAKAOPAY",
         "payment_id": "2026010100000001",
         "result": {"code": "SUCCESS", "message": "success"},

@@ -8,13 +8,17 @@ import argparse
 import os
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tillgate import logs
 from tillgate.clock import SystemClock
-from tillgate.config import load_gateway, load_sandbox
+from tillgate.config import SandboxConfig, load_gateway, load_sandbox
 from tillgate.core.errors import ConfigError
 from tillgate.server import Address, listen, serve, url_of
 from tillgate.settings import parse_address
+
+if TYPE_CHECKING:
+    from tillgate.sandbox import app
 
 
 def serve_gateway(arguments: argparse.Namespace) -> int:
@@ -48,22 +52,9 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
     """Run the sandbox until SIGINT or SIGTERM."""
     config = load_sandbox(os.environ, _settings_file(arguments))
     logs.set_up()
-    from tillgate.sandbox.app import NetworkKeys, SandboxSettings, create_app
-    from tillgate.sandbox.choices import Choices
-    from tillgate.sandbox.wallets import load_wallets
+    from tillgate.sandbox.app import create_app
 
-    settings = SandboxSettings(
-        signing_key=config.signing_key,
-        acquirers=config.acquirers,
-        wallets=load_wallets(config.wallets),
-        notify_delay_s=config.notify_delay_s,
-        latency_s=config.latency_s,
-        choices=Choices.of(config.choices),
-        direct={
-            name: NetworkKeys(signing_key=key, acquirers=acquirers)
-            for name, (key, acquirers) in config.direct.items()
-        },
-    )
+    settings = sandbox_settings(config)
     listener = _listen(arguments, config.listen)
     url = url_of(listener)
     app = create_app(settings, SystemClock())
@@ -72,6 +63,26 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
         listener,
         on_ready=lambda: print(f"tillgate sandbox ready on {url}", flush=True),
         until_stdin_closes=arguments.until_stdin_closes,
+    )
+
+
+def sandbox_settings(config: SandboxConfig) -> app.SandboxSettings:
+    """What the settings file said, as the sandbox wants it."""
+    from tillgate.sandbox import app
+    from tillgate.sandbox.choices import Choices
+    from tillgate.sandbox.wallets import load_wallets
+
+    return app.SandboxSettings(
+        signing_key=config.signing_key,
+        acquirers=config.acquirers,
+        wallets=load_wallets(config.wallets),
+        notify_delay_s=config.notify_delay_s,
+        latency_s=config.latency_s,
+        choices=Choices.of(config.choices),
+        direct={
+            name: app.NetworkKeys(signing_key=key, acquirers=acquirers)
+            for name, (key, acquirers) in config.direct.items()
+        },
     )
 
 

@@ -261,7 +261,10 @@ def print_payment(payment: dict[str, Any], *, as_json: bool, out: IO[str] | None
         ("status", payment["status"]),
         ("wallet", payment["wallet"]),
         ("paymentId", payment["payment_id"]),
-        ("code", f"{payment['code']}, rule {payment['rule']}, {payment['route']}"),
+        (
+            "code",
+            f"{payment['code']}, rule {payment['rule']} of {payment['table']}, {payment['route']}",
+        ),
         ("result", " ".join(filter(None, (result.get("code"), result.get("message"))))),
         ("paid at", payment["paid_at"]),
         ("next step", payment["next_step"]),

@@ -87,6 +87,7 @@ class PaymentResource(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     route: str
     rule: str
+    table: str
     wallet: str | None
     payment_id: str | None
     result: ResultResource | None
@@ -264,6 +265,7 @@ def resource(payment: Payment) -> PaymentResource:
         code=order.code_masked,
         route=order.connector,
         rule=order.rule,
+        table=order.table,
         wallet=receipt.wallet,
         payment_id=receipt.payment_id,
         result=ResultResource(code, payment.result_message) if code else None,
