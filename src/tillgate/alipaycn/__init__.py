@@ -1,0 +1,1 @@
+"""Alipay's open platform for codes of the Chinese mainland: signatures, messages and calls."""
