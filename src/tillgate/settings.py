@@ -96,15 +96,20 @@ SETTINGS = (
     *(
         Setting("connector.NAME", name, default, meaning, kind)
         for kind, name, default, meaning in (
-            ("", "kind", None, "the dialect: `aps_direct`, or what an installed package brings"),
+            (
+                "",
+                "kind",
+                None,
+                "the dialect: `aps_direct`, `alipay_cn`, or what an installed package brings",
+            ),
             (
                 "",
                 "takes",
                 None,
                 "whose codes it gets, comma-separated: `alipay_cn`, `alipay_hk`, routing numbers",
             ),
-            ("", "base_url", None, "where the wallet is reached"),
-            ("", "client_id", None, "assigned by the wallet"),
+            ("", "base_url", None, "where the wallet is reached; for `alipay_cn` with /gateway.do"),
+            ("", "client_id", None, "assigned by the wallet; for `alipay_cn` the app_id"),
             ("", "private_key_file", None, "the acquirer's RSA key there, PEM or base64 DER"),
             ("", "private_key_version", "1", "the keyVersion written in our signatures"),
             ("", "public_key_files", None, "the wallet's keys: `VERSION=PATH`, comma-separated"),
@@ -120,6 +125,19 @@ SETTINGS = (
             ("aps_direct", "inquiry_timeout_s", "5", "the same for inquiryPayment"),
             ("aps_direct", "cancel_timeout_s", "8", "the same for cancelPayment"),
             ("aps_direct", "refund_timeout_s", "8", "the same for refund"),
+            ("alipay_cn", "seller_id", "", "2088...: who is paid, if not the app's own account"),
+            (
+                "alipay_cn",
+                "product_code",
+                "FACE_TO_FACE_PAYMENT",
+                "or `OFFLINE_PAYMENT`, as the contract says",
+            ),
+            (
+                "alipay_cn",
+                "ask_after_pay",
+                "true",
+                "a pay answered 10000 counts once a query or a notice says so; `false`: at once",
+            ),
         )
     ),
     Setting(

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillgate.core.pacing import ALIPAY_PLUS, FIXED_INQUIRIES, Policy
+from tillgate.core.pacing import (
+    ALIPAY_CN,
+    ALIPAY_CN_INQUIRIES,
+    ALIPAY_PLUS,
+    FIXED_INQUIRIES,
+    Policy,
+)
 
 
 def utc(text):
@@ -29,6 +35,24 @@ def test_the_numbers_are_the_networks():
     assert ALIPAY_PLUS.cancel_window_closes == time(0, 15)
     assert ALIPAY_PLUS.unresolved_inquiry == timedelta(hours=1)
     assert ALIPAY_PLUS.unresolved_limit == timedelta(days=7)
+
+
+def test_alipay_cns_own_numbers_are_its_own():
+    assert ALIPAY_CN.paid_is_refunded
+    assert not ALIPAY_PLUS.paid_is_refunded
+    assert ALIPAY_CN.cancel_timeout == ALIPAY_CN.refund_timeout == seconds(8 + 5)
+    assert ALIPAY_CN.unknown_cancel_limit == seconds(60 + 8 + 5)
+    assert ALIPAY_CN.cancel_window_closes == time(0, 15)
+
+
+def test_alipay_cn_is_asked_first_after_5_seconds_then_every_3_for_a_minute():
+    assert ALIPAY_CN.inquiry_wait(0) == seconds(5)
+    assert {ALIPAY_CN.inquiry_wait(asked) for asked in range(1, 19)} == {seconds(3)}
+    assert sum(ALIPAY_CN_INQUIRIES, timedelta()) < seconds(60)
+
+
+def test_two_refunds_of_one_trade_are_at_least_3_seconds_apart():
+    assert min(ALIPAY_CN.closing_repeats) >= seconds(3)
 
 
 def test_with_the_last_one_there_are_10_to_20_inquiries_within_60_seconds():

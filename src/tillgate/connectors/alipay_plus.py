@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 
 from tillgate.alipayplus import client, messages
 from tillgate.alipayplus.client import Answered, BadlySigned, NeverSent
@@ -29,7 +27,7 @@ from tillgate.connectors import (
     RefundEvent,
     Told,
 )
-from tillgate.core.codes import mask_in
+from tillgate.connectors.received import MESSAGE_MAX, code_of, text_of, why
 from tillgate.core.errors import ConfigError
 from tillgate.core.model import (
     CancelAnswered,
@@ -52,18 +50,13 @@ from tillgate.core.model import (
 )
 from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.core.payment import refund_request_id
-from tillgate.core.results import MEANINGS, UNSIGNED_REFUSALS, Outcome
+from tillgate.core.results import UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
 from tillgate.transport import HttpTransport
-
-log = logging.getLogger(__name__)
 
 ALIPAY_PLUS_APIS = client.Apis()
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
 _ACKNOWLEDGED = messages.encode(Acknowledgement(result=messages.SUCCESS))
-
-MESSAGE_MAX = 256
-"""Longest resultMessage that is kept. Source: Antom's data dictionary; Alipay+ names none."""
 
 
 class AlipayPlus:
@@ -153,7 +146,7 @@ class AlipayPlus:
             case BadlySigned(_, claimed) if claimed in UNSIGNED_REFUSALS:
                 return PayRefusedUnsigned(claimed)
             case _:
-                return PayUnanswered(_why(result))
+                return PayUnanswered(why(result))
 
     async def inquire(self, payment: Payment) -> InquiryEvent:
         """Ask by our id: after an unknown pay it is the only one there is."""
@@ -162,7 +155,7 @@ class AlipayPlus:
         )
         result = await self._client.call(self._apis.inquiry, body)
         if not isinstance(result, Answered):
-            return InquiryUnanswered(_why(result))
+            return InquiryUnanswered(why(result))
         if result.message.payment_request_id is None and not result.is_fresh:
             return InquiryUnanswered("the answer names no payment and is older than the question")
         try:
@@ -177,9 +170,9 @@ class AlipayPlus:
         )
         result = await self._client.call(self._apis.cancel, body)
         if not isinstance(result, Answered):
-            return CancelUnanswered(_why(result))
+            return CancelUnanswered(why(result))
         answer = result.message.result
-        return CancelAnswered(answer.result_status, _code(answer))
+        return CancelAnswered(answer.result_status, code_of(answer.result_code))
 
     async def refund(self, payment: Payment) -> RefundEvent:
         """All of it, under the id that is derived from the payment's."""
@@ -193,9 +186,9 @@ class AlipayPlus:
         )
         result = await self._client.call(self._apis.refund, body)
         if not isinstance(result, Answered):
-            return RefundUnanswered(_why(result))
+            return RefundUnanswered(why(result))
         answer = result.message.result
-        return RefundAnswered(answer.result_status, _code(answer))
+        return RefundAnswered(answer.result_status, code_of(answer.result_code))
 
     def read_notification(self, call: NotifyCall) -> Told:
         """`notifyPayment`: signature, then the message. 401 to who did not sign, 400 to garbage.
@@ -274,19 +267,15 @@ def _refused(
     return NotifyAnswer(status, messages.encode(Acknowledgement(result=result)), _JSON)
 
 
-def _why(result: client.NoAnswer | NeverSent | client.Unreadable | BadlySigned) -> str:
-    if isinstance(result, BadlySigned) and result.claimed_code:
-        return f"{result.reason} (it claims {result.claimed_code})"
-    return result.reason
-
-
 def _inquiry_event(payment: Payment, answer: InquiryResponse) -> InquiryEvent:
     """Two levels: `result` is about the question, `paymentResult` about the money."""
     match answer.result.result_status:
         case Outcome.UNKNOWN:
-            return InquiryUnanswered(f"the inquiry is undecided: {_code(answer.result)}")
+            return InquiryUnanswered(
+                f"the inquiry is undecided: {code_of(answer.result.result_code)}"
+            )
         case Outcome.FAILURE:
-            return InquiryRefused(_code(answer.result))
+            return InquiryRefused(code_of(answer.result.result_code))
         case Outcome.SUCCESS:
             pass
     if answer.payment_result is None:
@@ -314,50 +303,26 @@ def notification_report(notification: Notification) -> Report:
     return _report(notification.payment_result, notification)
 
 
-@lru_cache(maxsize=1024)
-def _tell_unknown(name: str) -> None:
-    """Log a result code that no table has, once per process; its resultStatus is followed."""
-    log.warning("alert: the network answered %s, which is in no table: its status counts", name)
-
-
 def _report(
     result: messages.Result, answer: PayResponse | InquiryResponse | Notification
 ) -> Report:
-    amount, payment_id = answer.payment_amount, _text(answer.payment_id, 64)
-    code = _code(result)
+    amount, payment_id = answer.payment_amount, text_of(answer.payment_id, 64)
+    code = code_of(result.result_code)
     return Report(
         outcome=result.result_status,
         code=code,
-        message=_text(result.result_message, MESSAGE_MAX),
+        message=text_of(result.result_message, MESSAGE_MAX),
         # The amount of a failure decides nothing, so it may be written in any way.
         amount=amount.to_money() if amount and result.result_status is Outcome.SUCCESS else None,
         receipt=Receipt(
             payment_id=PaymentId(payment_id) if payment_id else None,
             paid_at=_paid_at(answer.payment_time),
-            wallet=_text(answer.wallet_brand_name, 64),
-            customer_id=_text(answer.customer_id, 64),
-            psp_id=_text(answer.psp_id, 64),
-            acquirer_id=_text(answer.acquirer_id, 64),
+            wallet=text_of(answer.wallet_brand_name, 64),
+            customer_id=text_of(answer.customer_id, 64),
+            psp_id=text_of(answer.psp_id, 64),
+            acquirer_id=text_of(answer.acquirer_id, 64),
         ),
     )
-
-
-def _code(result: messages.Result) -> str:
-    """The result code for our rows; one that no table has is told."""
-    code = _text(result.result_code, 64) or ""
-    if code not in MEANINGS:
-        _tell_unknown(code)
-    return code
-
-
-def _text(value: str | None, length_max: int) -> str | None:
-    """The network's text for our rows and pages: cut, without control characters, codes masked."""
-    if not value:
-        return None
-    text = value[:length_max]
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() else " " for c in text)
-    return mask_in(text)
 
 
 def _paid_at(text: str | None) -> datetime | None:

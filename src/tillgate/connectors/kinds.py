@@ -10,6 +10,7 @@ from tillgate.connectors import (
     Build,
     Connector,
     ConnectorSettings,
+    alipay_cn,
     alipay_plus,
     aps_direct,
 )
@@ -18,6 +19,7 @@ from tillgate.core.errors import ConfigError
 KINDS: dict[str, Build] = {
     "alipay_plus": alipay_plus.build,
     "aps_direct": aps_direct.build,
+    "alipay_cn": alipay_cn.build,
 }
 
 

@@ -1,7 +1,7 @@
 """When to send, ask and cancel: every number of a payment's minute, with its source.
 
-A policy belongs to a connector; these are Alipay+'s. All lengths are `timedelta`, so no unit is
-implied.
+A policy belongs to a connector; the defaults are Alipay+'s. All lengths are `timedelta`, so no unit
+is implied.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ seconds."""
 GROWING_INQUIRIES = _seconds(*range(1, 11))
 """After 1, 2, ... 10 s, which is 55 s and with the last one at expiry makes 11: the least load that
 the guide's 10 to 20 allow, and the quickest first answer."""
+
+ALIPAY_CN_INQUIRIES = _seconds(5, *[3] * 18)
+"""The first after 5 s, then every 3 s for a minute. Source: AlipayCN "Quick start of payment codes"
+(open/00f7ns: begin after 5 s) and "Notes on integration" (open/00f7nv: every 3 to 6 s for about
+60 s)."""
 
 CHINA_STANDARD_TIME = timezone(timedelta(hours=8))
 """UTC+8: the network's calendar, whatever the local zone (cancelPayment, "window")."""
@@ -123,3 +128,19 @@ ALIPAY_PLUS = Policy()
 """Alipay+ with the fixed schedule."""
 ALIPAY_PLUS_GROWING = Policy(inquiries=GROWING_INQUIRIES)
 """Alipay+ with the growing one: for an acquirer with many payments pending at once."""
+ALIPAY_CN = Policy(
+    inquiries=ALIPAY_CN_INQUIRIES,
+    # A cancel or a refund that leaves something open is followed by a query of 5 s in the same
+    # call.
+    cancel_timeout=timedelta(seconds=8 + 5),
+    refund_timeout=timedelta(seconds=8 + 5),
+    closing_repeats=_seconds(3, 5, 10, 30),
+    paid_is_refunded=True,
+)
+"""AlipayCN's open platform. Its own: the inquiries; at least 3 s between two refunds of one trade
+("Notes on integration", open/00f7nv); a cancel is for time-outs and unknown results only, and a
+trade known to be paid is refunded (alipay.trade.cancel, open/02ekfr; the same notes, "cancel or
+refund"). It names no time-outs: 8 s and 5 s are Alipay+'s for the same conversations. Its pages
+say that a cancel comes too late (ACQ.TRADE_CANCEL_TIME_OUT) but not when; 00:15 is that of
+Alipay's other products, and the platform's answer decides. A trade of ours closes itself after
+1 minute (`timeout_express`), which bounds the rest as with Alipay+."""

@@ -3,7 +3,9 @@ is called.
 
 Source of the codes: the Alipay+ pay API's result codes (user-presented mode) as transcribed in
 public ACQP code and cross-checked with the guide and Antom's table of the same product; the guide's
-spelling CURRENCY_NOT_SUPPORTED beside the API's CURRENCY_NOT_SUPPORT. A code that is not here
+spelling CURRENCY_NOT_SUPPORTED beside the API's CURRENCY_NOT_SUPPORT. `ACQ.`, `isv.` and numbers
+are Alipay's open platform's: tables "business error codes" of alipay.trade.pay, cancel and refund
+with the remedy each names, and "Common error codes" (common/02km9f). A code that is not here
 follows its resultStatus.
 """
 
@@ -90,6 +92,10 @@ def _refused(next_step: NextStep = NextStep.CALL_SUPPORT) -> Meaning:
     return Meaning(Outcome.FAILURE, Judges.MESSAGE, next_step, alert=True)
 
 
+def _left_open() -> Meaning:
+    return Meaning(Outcome.FAILURE, Judges.NOTHING, NextStep.CALL_SUPPORT, alert=True)
+
+
 def _unknown(next_step: NextStep) -> Meaning:
     return Meaning(Outcome.UNKNOWN, Judges.NOTHING, next_step)
 
@@ -135,6 +141,85 @@ MEANINGS: dict[str, Meaning] = {
     PAYMENT_IN_PROCESS: _unknown(NextStep.ASK_CUSTOMER_TO_CONFIRM),
     "REQUEST_TRAFFIC_EXCEED_LIMIT": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
     "UNKNOWN_EXCEPTION": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
+    # AlipayCN, alipay.trade.pay: "refresh the code and scan again".
+    "ACQ.PAYMENT_AUTH_CODE_INVALID": _judged(NextStep.SHOW_NEW_CODE),
+    "ACQ.PAYMENT_FAIL": _judged(NextStep.SHOW_NEW_CODE),
+    "ACQ.PULL_MOBILE_CASHIER_FAIL": _judged(NextStep.SHOW_NEW_CODE),
+    # "Another way to pay, another account", or the customer has to change something first.
+    "ACQ.BUYER_BALANCE_NOT_ENOUGH": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_BANKCARD_BALANCE_NOT_ENOUGH": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_ENABLE_STATUS_FORBID": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_NOT_EXIST": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_NOT_MAINLAND_CERT": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_PAYMENT_AMOUNT_DAY_LIMIT_ERROR": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_PAYMENT_AMOUNT_MONTH_LIMIT_ERROR": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.BUYER_SELLER_EQUAL": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.ERROR_BALANCE_PAYMENT_DISABLE": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.ERROR_BUYER_CERTIFY_LEVEL_LIMIT": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.MOBILE_PAYMENT_SWITCH_OFF": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.NO_PAYMENT_INSTRUMENTS_AVAILABLE": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.NOT_CERTIFIED_USER": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.NOT_SUPPORT_PAYMENT_INST": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.PAYMENT_REQUEST_HAS_RISK": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.RESTRICTED_MERCHANT_INDUSTRY": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.TOTAL_FEE_EXCEED": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.USER_FACE_PAYMENT_SWITCH_OFF": _judged(NextStep.USE_OTHER_METHOD),
+    "ACQ.USER_LOGONID_DUP": _judged(NextStep.USE_OTHER_METHOD),
+    # "Contact Alipay": the merchant's contract, account or limits there.
+    "ACQ.AMOUNT_OR_CURRENCY_ERROR": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.BEYOND_PAY_RESTRICTION": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.BEYOND_PER_RECEIPT_DAY_RESTRICTION": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.BEYOND_PER_RECEIPT_RESTRICTION": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.BEYOND_PER_RECEIPT_SINGLE_RESTRICTION": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.CURRENCY_NOT_SUPPORT": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.INVALID_RECEIVE_ACCOUNT": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_AGREEMENT_INVALID": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_AGREEMENT_NOT_EXIST": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_PERM_RECEIPT_DAY_LIMIT": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_PERM_RECEIPT_SINGLE_LIMIT": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_PERM_RECEIPT_SUSPEND_LIMIT": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.MERCHANT_STATUS_NOT_NORMAL": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.PRODUCT_AMOUNT_LIMIT_ERROR": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.SELLER_BEEN_BLOCKED": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.SELLER_NOT_EXIST": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ACQ.UN_SUPPORT_TRADE_SCENE": _judged(NextStep.CALL_SUPPORT, alert=True),
+    # It refused this message; a number where the reason beside it has no row of its own.
+    "ACQ.ACCESS_FORBIDDEN": _refused(),
+    "ACQ.AUTH_TOKEN_IS_NOT_EXIST": _refused(),
+    "ACQ.EXIST_FORBIDDEN_WORD": _refused(),
+    "ACQ.INVALID_PARAMETER": _refused(),
+    "ACQ.INVALID_STORE_ID": _refused(),
+    "ACQ.NOW_TIME_AFTER_EXPIRE_TIME_ERROR": _refused(),
+    "ACQ.PARTNER_ERROR": _refused(),
+    "isv.insufficient-isv-permissions": _refused(),
+    "isv.invalid-app-id": _refused(),
+    "isv.invalid-signature": _refused(),
+    "isv.missing-signature-config": _refused(),
+    "20001": _refused(),
+    "40001": _refused(),
+    "40002": _refused(),
+    "40003": _refused(),
+    "40006": _refused(),
+    # About a cancel or a refund; what it leaves open, an inquiry settles.
+    "ACQ.CANCEL_NOT_ALLOWED": _left_open(),
+    "ACQ.DISCORDANT_REPEAT_REQUEST": _left_open(),
+    "ACQ.REASON_TRADE_BEEN_FREEZEN": _left_open(),
+    "ACQ.REASON_TRADE_REFUND_FEE_ERR": _left_open(),
+    "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL": _left_open(),
+    "ACQ.SELLER_BALANCE_NOT_ENOUGH": _left_open(),
+    "ACQ.TRADE_HAS_CLOSE": _left_open(),
+    "ACQ.TRADE_HAS_FINISHED": _left_open(),
+    "ACQ.TRADE_HAS_SUCCESS": _left_open(),
+    "ACQ.TRADE_NOT_ALLOW_REFUND": _left_open(),
+    "ACQ.TRADE_NOT_EXIST": _left_open(),
+    "ACQ.TRADE_STATUS_ERROR": _left_open(),
+    # The platform does not know either.
+    "20000": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
+    "ACQ.SYSTEM_ERROR": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
+    "aop.unknow-error": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
+    "isp.unknow-error": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
+    # Refused before anything was done: too many calls. The same one may go out again.
+    "40005": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
 }
 
 
