@@ -184,5 +184,7 @@ def test_an_option_it_does_not_have_is_named(installed):
 
 
 def test_a_package_that_is_not_installed_is_told_with_the_kinds_there_are():
-    with pytest.raises(ConfigError, match="there is no 'house_wallet'; there are aps_direct"):
+    with pytest.raises(
+        ConfigError, match="there is no 'house_wallet'; there are alipay_cn, aps_direct"
+    ):
         build_connector(settings(), SystemClock())
