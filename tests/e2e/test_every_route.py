@@ -39,8 +39,9 @@ ROUTES = [
     Route("alipay_plus", "gcash", "cgcp"),
     Route("alipay_hk", "alipay_hk", "alipay_cn_hk"),
     Route("kakaopay", "kakaopay", "cgcp"),
+    Route("alipay_cn", "alipay_cn", "alipay_cn_hk", b"method=alipay.trade.pay&"),
 ]
-DIRECT = ("alipay_hk", "kakaopay")
+DIRECT = ("alipay_cn", "alipay_hk", "kakaopay")
 
 
 class Shop:

@@ -14,12 +14,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.errors import GatewayError, RequestError
-from tillgate.core.routing_table import ALIPAY_PLUS
+from tillgate.core.routing_table import ALIPAY_CN, ALIPAY_PLUS
 from tillgate.ids import new_secret
 from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
@@ -27,7 +27,11 @@ from tillgate.sandbox.control_api import ControlApi, http_error, problem, reques
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import ACQUIRER_ID, Network
 from tillgate.sandbox.networks import Networks
+from tillgate.sandbox.notices import Notices
 from tillgate.sandbox.notifier import Notifier
+from tillgate.sandbox.open_platform import OpenPlatform
+from tillgate.sandbox.open_platform_api import PATH as OPEN_PLATFORM_PATH
+from tillgate.sandbox.open_platform_api import OpenPlatformApi
 from tillgate.sandbox.signed_api import ALIPAY_PLUS_FOLDER, SignedApi
 from tillgate.sandbox.town import Town
 from tillgate.sandbox.wallets import Wallets
@@ -80,7 +84,8 @@ class SandboxSettings:
         notify_retries_s: waits before each resend of one that was not acknowledged.
         latency_s: added to each pay answer.
         choices: what the public pages leave open.
-        direct: by names of `DIRECT`, the wallets that can be called directly, too.
+        direct: by names of `DIRECT` or `alipay_cn`, the wallets that can be called directly, too;
+            what the open platform calls an app id is a Client-Id here.
     """
 
     signing_key: SigningKey
@@ -114,7 +119,12 @@ def create_app(
         signing_key=settings.signing_key, acquirers=settings.acquirers, choices=settings.choices
     )
     alipay_plus = side(ALIPAY_PLUS, own, Place(prefix="/aps", folder=ALIPAY_PLUS_FOLDER))
-    sides = [side(name, keys, DIRECT[name]) for name, keys in settings.direct.items()]
+    sides: list[_Side | _OpenPlatformSide] = [
+        _OpenPlatformSide(settings, clock, digits, record, town, keys)
+        if name == ALIPAY_CN
+        else side(name, keys, DIRECT[name])
+        for name, keys in settings.direct.items()
+    ]
     sides.append(alipay_plus)  # its prefix is the shortest, so it is tried last
 
     def beat() -> None:
@@ -142,7 +152,7 @@ def create_app(
                 await each.notifier.close()
 
     return Starlette(
-        routes=[*(Mount(each.prefix, app=each.api) for each in sides), *control.routes()],
+        routes=[*(each.route for each in sides), *control.routes()],
         lifespan=lifespan,
         exception_handlers={
             RequestError: request_error,
@@ -166,7 +176,6 @@ class _Side:
         keys: NetworkKeys,
         place: Place,
     ) -> None:
-        self.prefix = place.prefix
         self.network = Network(
             settings.wallets,
             digits,
@@ -187,7 +196,7 @@ class _Side:
             retries_s=settings.notify_retries_s,
         )
         self.pulse = _Pulse(self.network, self.notifier, clock)
-        self.api = SignedApi(
+        api = SignedApi(
             self.network,
             record,
             signing_key=keys.signing_key,
@@ -198,6 +207,44 @@ class _Side:
             folder=place.folder,
             has_consult=place.has_consult,
         )
+        self.route: BaseRoute = Mount(place.prefix, app=api)
+
+
+class _OpenPlatformSide:
+    """AlipayCN's open platform, the same for a dialect of its own."""
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        clock: Clock,
+        digits: Digits,
+        record: Exchanges,
+        town: Town,
+        keys: NetworkKeys,
+    ) -> None:
+        self.network = Network(
+            settings.wallets, digits, record, name=ALIPAY_CN, serves=ALIPAY_CN, town=town
+        )
+        self.notifier = Notices(
+            self.network,
+            signing_key=keys.signing_key,
+            acquirers=keys.acquirers,
+            clock=clock,
+            record=record,
+            delay_s=settings.notify_delay_s,
+            retries_s=settings.notify_retries_s,
+        )
+        self.pulse = _Pulse(self.network, self.notifier, clock)
+        api = OpenPlatformApi(
+            OpenPlatform(self.network),
+            record,
+            signing_key=keys.signing_key,
+            apps=keys.acquirers,
+            clock=clock,
+            after_each=self.pulse.beat,
+            latency_s=settings.latency_s,
+        )
+        self.route: BaseRoute = Route(OPEN_PLATFORM_PATH, endpoint=api)
 
 
 class _Pulse:

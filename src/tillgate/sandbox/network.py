@@ -150,7 +150,7 @@ class Network:
         fault = ids_fault(request.payment_request_id, request.payment_id)
         if fault:
             return InquiryResponse(result=param_illegal(fault))
-        payment = self._asked_for(client_id, request, now)
+        payment = self.asked_for(client_id, request, now)
         if payment is None:
             return self._unknown.inquired(client_id, request)
         return self._answers.inquired(payment)
@@ -165,7 +165,7 @@ class Network:
         fault = ids_fault(request.payment_request_id, request.payment_id)
         if fault:
             return CancelResponse(result=param_illegal(fault))
-        payment = self._asked_for(client_id, request, now)
+        payment = self.asked_for(client_id, request, now)
         if payment is None:
             return self._unknown.cancelled(client_id, request, now)
         if not payment.is_cancelled:
@@ -183,7 +183,7 @@ class Network:
         fault = refund_fault(request)
         if fault:
             return RefundResponse(result=param_illegal(fault))
-        payment = self._asked_for(client_id, request, now)
+        payment = self.asked_for(client_id, request, now)
         amount = _canonical(request.refund_amount)
         known = self._refunds.get((client_id, request.refund_request_id))
         if known is not None:
@@ -272,6 +272,18 @@ class Network:
             if payment is not None:
                 return payment
         raise PaymentNotFound("There is no such payment.", path="$.payment_request_id")
+
+    def asked_for(
+        self, client_id: str, request: InquiryRequest | CancelRequest | RefundRequest, now: datetime
+    ) -> Payment | None:
+        """The caller's payment that a message names, as it stands; None: it has none such."""
+        # Antom's rule where both ids are sent: paymentId wins. Alipay+'s is not published.
+        if request.payment_id is not None:
+            payment = self._payments.get(request.payment_id)
+            if payment is None or payment.client_id != client_id:
+                return None
+            return self._as_of(payment, now)
+        return self._current((client_id, request.payment_request_id or ""), now)
 
     def latest(self, count: int) -> list[Payment]:
         """The last so many payments, oldest first."""
@@ -389,17 +401,6 @@ class Network:
         if payment.state is not State.IN_PROCESS or now < payment.expires_at:
             return payment
         return self._close(payment, now, is_cancelled=False)
-
-    def _asked_for(
-        self, client_id: str, request: InquiryRequest | CancelRequest | RefundRequest, now: datetime
-    ) -> Payment | None:
-        # Antom's rule where both ids are sent: paymentId wins. Alipay+'s is not published.
-        if request.payment_id is not None:
-            payment = self._payments.get(request.payment_id)
-            if payment is None or payment.client_id != client_id:
-                return None
-            return self._as_of(payment, now)
-        return self._current((client_id, request.payment_request_id or ""), now)
 
     def _waiting(self, payment_request_id: str, now: datetime) -> Payment:
         payment = self.find(payment_request_id, now)

@@ -1,4 +1,5 @@
-"""`notifyPayment`: tells the acquirer of each final result, and again until it acknowledges.
+"""`notifyPayment`: tells the acquirer of each final result, and again until it acknowledges. What a
+network writes and what it takes for an acknowledgement another may say otherwise (`notices.py`).
 
 An acknowledgement is HTTP 200, signed by the acquirer over the same path, with result S; anything
 else is none. The delays of resends are not published; these are short, so that a test sees them.
@@ -37,7 +38,9 @@ class NotAcknowledged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Ack:
+class Ack:
+    """What came back."""
+
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -53,7 +56,13 @@ class Delivery:
 
 
 class Notifier:
-    """Sends notifications, one task for each payment that has one to send."""
+    """Sends notifications, one task for each payment that has one to send.
+
+    Attributes:
+        api: what the message is called.
+    """
+
+    api = "notifyPayment"
 
     def __init__(
         self,
@@ -97,7 +106,7 @@ class Notifier:
 
     def schedule(self, payment: Payment) -> None:
         """Tell of this end of the payment, as it stands now, whatever becomes of it later."""
-        body = messages.encode(self._tell(payment))
+        body = self.written(payment)
         task = asyncio.get_running_loop().create_task(self._deliver(payment, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -130,40 +139,28 @@ class Notifier:
             delivery.problem,
         )
 
-    async def _send(self, payment: Payment, body: bytes) -> None:
-        assert payment.notify_url is not None
-        path = signed_path(payment.notify_url)
-        client_id = payment.client_id
-        time = wire_time(self._clock.now())
-        headers = {
-            "Content-Type": "application/json; charset=UTF-8",
-            "Accept-Encoding": "identity",
-            "Client-Id": client_id,
-            "Request-Time": time,
-            "Signature": self._signing_key.sign(path, client_id, time, body),
-        }
-        self._note(Direction.REQUEST, payment, SIGNED, payment.result)
-        url = URL(payment.notify_url, encoded=True)  # as it was given: its path is signed
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as answer:
-            raw = await answer.content.read(ANSWER_BYTES_MAX)
-            while chunk := await answer.content.read(ANSWER_BYTES_MAX):
-                raw += chunk
-                if len(raw) > ANSWER_BYTES_MAX:
-                    raise NotAcknowledged("the answer is too long")
-            ack = _Ack(answer.status, answer.headers, raw)
-        verdict = self._verdict(payment, path, ack)
-        result = _result_of(raw)
-        self._note(Direction.RESPONSE, payment, verdict, result)
-        if verdict != VALID:
-            raise NotAcknowledged(verdict)
-        if result is None or result.result_status is not Outcome.SUCCESS:
-            raise NotAcknowledged("the answer's result is not S")
+    def written(self, payment: Payment) -> bytes:
+        """The message that tells of this end."""
+        return messages.encode(self._tell(payment))
 
-    def _verdict(self, payment: Payment, path: str, ack: _Ack) -> str:
+    def headers(self, payment: Payment, path: str, body: bytes) -> dict[str, str]:
+        """The headers of one send, the signature among them."""
+        time = wire_time(self._clock.now())
+        signature = self._signing_key.sign(path, payment.client_id, time, body)
+        return {
+            "Content-Type": "application/json; charset=UTF-8",
+            "Client-Id": payment.client_id,
+            "Request-Time": time,
+            "Signature": signature,
+        }
+
+    def heard(self, payment: Payment, path: str, ack: Ack) -> tuple[str, Result | None]:
+        """What was found out about an answer's signature, and what it says. Only a valid S is an
+        acknowledgement.
+        """
+        result = _result_of(ack.body)
         if ack.status != 200:
-            return f"not checked: HTTP status {ack.status}"
+            return f"not checked: HTTP status {ack.status}", result
         client_id = payment.client_id
         try:
             if ack.headers.get("Client-Id", client_id) != client_id:
@@ -176,8 +173,30 @@ class Notifier:
                 ack.body,
             )
         except BadSignature as error:
-            return f"invalid: {error}"
-        return VALID
+            return f"invalid: {error}", result
+        return VALID, result
+
+    async def _send(self, payment: Payment, body: bytes) -> None:
+        assert payment.notify_url is not None
+        path = signed_path(payment.notify_url)
+        headers = self.headers(payment, path, body) | {"Accept-Encoding": "identity"}
+        self._note(Direction.REQUEST, payment, SIGNED, payment.result)
+        url = URL(payment.notify_url, encoded=True)  # as it was given: its path is signed
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            raw = await answer.content.read(ANSWER_BYTES_MAX)
+            while chunk := await answer.content.read(ANSWER_BYTES_MAX):
+                raw += chunk
+                if len(raw) > ANSWER_BYTES_MAX:
+                    raise NotAcknowledged("the answer is too long")
+            ack = Ack(answer.status, answer.headers, raw)
+        verdict, result = self.heard(payment, path, ack)
+        self._note(Direction.RESPONSE, payment, verdict, result)
+        if verdict != VALID:
+            raise NotAcknowledged(verdict)
+        if result is None or result.result_status is not Outcome.SUCCESS:
+            raise NotAcknowledged("the answer's result is not S")
 
     def _note(
         self, kind: Direction, payment: Payment, signature: str, result: Result | None
@@ -187,7 +206,7 @@ class Notifier:
             self._clock.now(),
             Party.NETWORK if asks else Party.ACQUIRER,
             Party.ACQUIRER if asks else Party.NETWORK,
-            "notifyPayment",
+            self.api,
             kind,
             payment_request_id=payment.payment_request_id,
             payment_id=payment.payment_id,

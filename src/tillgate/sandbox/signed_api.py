@@ -113,7 +113,7 @@ class SignedApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a caller that left gets none."""
-        call = await _read(scope, receive)
+        call = await read_call(scope, receive)
         if call is None:
             return
         answer, is_signed = self._answer(call)
@@ -293,7 +293,7 @@ def _without_query(path: str) -> str:
     return path.partition("?")[0]
 
 
-async def _read(scope: Scope, receive: Receive) -> Call | None:
+async def read_call(scope: Scope, receive: Receive) -> Call | None:
     """The whole request; its body is None when too long, the call None when the caller left."""
     body = bytearray()
     is_too_long = False
