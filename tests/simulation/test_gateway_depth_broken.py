@@ -133,6 +133,9 @@ class Anybody:
     def verify(self, header, path, client_id, time, body):
         pass
 
+    def verify_content(self, content, signature, version=None):
+        pass
+
 
 class ChecksNoSignature(AlipayPlusClient):
     def __init__(self, transport, credentials, clock):

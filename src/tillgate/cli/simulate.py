@@ -88,6 +88,9 @@ def _text(report: Report, workers: int | None) -> list[str]:
         f" ({report.opened:,} with second attempts) in"
         f" {report.virtual_seconds / 86_400:,.1f} days of virtual time",
         "",
+        "connectors",
+        *(f"  {count:>10,}  {name}" for name, count in report.connectors.items()),
+        "",
         "faults",
         *(f"  {count:>10,}  {name}" for name, count in report.faults.items()),
         "",

@@ -43,13 +43,18 @@ def read_notice(body: bytes, me: Credentials, seller_id: str | None) -> Told | N
         name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in fields.items()
     }
     try:
-        return _told(texts, me.app_id, seller_id)
+        return told_of(texts, me.app_id, seller_id)
     except BadMessage as error:
         answer = NotifyAnswer(400, *FAILURE)
         raise BadNotification(f"signed, but not to be used: {error}", answer) from None
 
 
-def _told(texts: dict[str, str], app_id: str, seller_id: str | None) -> Told | None:
+def told_of(texts: dict[str, str], app_id: str, seller_id: str | None) -> Told | None:
+    """What a notice says whose signature holds; None when it is nothing final of the payment.
+
+    Raises:
+        BadMessage: it is not for us, or cannot be read.
+    """
     if texts.get("app_id") != app_id:
         raise BadMessage("the app_id is not ours")
     if seller_id is not None and texts.get("seller_id") != seller_id:

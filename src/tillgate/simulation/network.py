@@ -53,7 +53,7 @@ WALLET = Wallet(
     routing_number="006",
     customers=(QUICK, CAREFUL, POOR),
 )
-WALLETS = Wallets((WALLET,), {"KRW": Fraction(1380), "JPY": Fraction(150)})
+WALLETS = Wallets((WALLET,), {"KRW": Fraction(1380), "JPY": Fraction(150), "CNY": Fraction(7)})
 
 
 _UNKNOWN_CANCELS: Table[UnknownCancel] = Table(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tillgate.alipayplus.messages import Notification
-from tillgate.connectors.alipay_plus import notification_report
 from tillgate.core.model import (
     Call,
     Effect,
@@ -28,12 +26,14 @@ from tillgate.core.model import (
 from tillgate.core.payment import is_call_of, step
 from tillgate.gateway.follow import OVERDUE, SAVE_ATTEMPTS_MAX, STORE_RETRY_S
 from tillgate.simulation.checks import check_commit, check_money, check_send
+from tillgate.simulation.dialects import FOREIGN_ID, Dialect
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.other_side import OtherSide
+from tillgate.simulation.other_side import Told as TellsOf
 from tillgate.simulation.people import Told
 from tillgate.simulation.stage import MICROSECOND, Case, Stage, Subject
-from tillgate.simulation.wire import FOREIGN_ID, Flight, Wire
+from tillgate.simulation.wire import Flight, Wire
 
 _DOWN_FOR: Table[int] = Table(
     "down", (300 * MS, 4), (3 * S, 3), (12 * S, 2), (65 * S, 1), (5 * MINUTE, 0.5)
@@ -85,11 +85,13 @@ class Nodes:
         self._slack = slack
         self._nodes = [Node(number, skew) for number, skew in enumerate(skews)]
         self._wire: Wire
+        self._dialect: Dialect
         self._told: Told
 
     def connect(self, other: OtherSide, told: Told) -> None:
         """Join the other parts of the world."""
-        self._wire = Wire(self._stage, self._weather, other, self._heard)
+        self._dialect = other.dialect
+        self._wire = Wire(self._stage, self._weather, other.dialect, other, self._heard)
         self._told = told
 
     def somebody(self) -> Node | None:
@@ -110,7 +112,7 @@ class Nodes:
                 self._crash(node)
             return False
         self._cases[case.request_id] = case
-        self._stage.tally.payments += 1
+        self._stage.tally.connectors[case.row.order.connector] += 1
         if self._stage.tape is not None:
             self._stage.note("store", f"opened {case.number}")
         if fate is Fault.COMMIT_UNKNOWN:
@@ -184,7 +186,7 @@ class Nodes:
             stage.count(fate)
             for case in self._cases.values():
                 # A lost outcome is asked for again when its call counts as lost.
-                case.last_bad = max(case.last_bad, stage.now + 9 * S)
+                case.last_bad = max(case.last_bad, stage.now + stage.longest_call)
                 case.had_bad_answer = True
         return fate
 
@@ -242,12 +244,13 @@ class Nodes:
             return
         self.apply(node, flight.case, event, asked)
 
-    def notified(self, case: Case, notification: Notification) -> bool:
+    def notified(self, case: Case, told: TellsOf) -> bool:
         """A notification, properly signed; whether it was acknowledged."""
         node = self.somebody()
         if node is None or self._stage.now < node.paused_until:
             return False
-        return self.apply(node, case, Notified(notification_report(notification)))
+        report = self._dialect.report(told)
+        return report is None or self.apply(node, case, Notified(report))
 
     # Time
     # ------------------------------------------------------------------------------------------

@@ -9,25 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from tillgate.alipayplus.messages import (
-    Amount,
-    CancelRequest,
-    InquiryRequest,
-    Notification,
-    PayRequest,
-    RefundRequest,
-    Result,
-)
-from tillgate.core.codes import CodeKind
 from tillgate.core.errors import PaymentNotFound
-from tillgate.core.results import PAYMENT_IN_PROCESS
+from tillgate.core.model import Call
 from tillgate.sandbox.choices import KeyRefusal
 from tillgate.sandbox.ledger import Kind
 from tillgate.sandbox.network import NotWaiting
 from tillgate.sandbox.payment import State
 from tillgate.sandbox.wallets import Customer
+from tillgate.simulation.dialects import Dialect, Leg
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import HOUR, MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.network import CLIENT_ID, WALLET, BreakingNetwork, draw_choices
@@ -45,6 +34,8 @@ _DECIDES: Table[int | None] = Table(
     (None, 5),
 )
 _SLOWLY = 50 * S
+Told = Any
+"""A notification in its dialect."""
 NOTIFY_WAITS = (S, 5 * S, 30 * S, 2 * MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, 15 * HOUR)
 """Between repeats of a notification that nobody acknowledged."""
 _LATE = 5 * MINUTE
@@ -58,8 +49,9 @@ class OtherSide:
         self,
         stage: Stage,
         weather: Weather,
+        dialect: Dialect,
         cases: dict[str, Case],
-        deliver: Callable[[Case, Notification], bool],
+        deliver: Callable[[Case, Told], bool],
         check: Callable[[Case], None],
     ) -> None:
         self._stage = stage
@@ -69,6 +61,7 @@ class OtherSide:
         self._check = check
         self._drawn = 0
         self._booked = 0
+        self.dialect = dialect
         choices = draw_choices(stage.dice)
         self.signs_key_refusals = choices.key_refusal is KeyRefusal.SIGNED
         self.network = BreakingNetwork(self._digits, choices)
@@ -80,7 +73,7 @@ class OtherSide:
     def issue(self, customer: Customer, age: int = 0) -> str:
         """A code on a customer's screen, `age` old by now."""
         at = self._stage.instant(-age)
-        return self.network.codes.issue(customer, WALLET, CodeKind.CGCP, at).code
+        return self.network.codes.issue(customer, WALLET, self.dialect.code_kind, at).code
 
     def use_up(self, code: str) -> None:
         """Somebody else scans it first."""
@@ -89,23 +82,12 @@ class OtherSide:
     # What arrives
     # ------------------------------------------------------------------------------------------
 
-    def take(self, request: msgspec.Struct) -> msgspec.Struct:
+    def take(self, leg: Leg) -> Any:
         """Serve one request, now; gives the answer."""
-        now = self._stage.instant()
-        answer: msgspec.Struct
-        match request:
-            case PayRequest():
-                answer = self.network.pay(CLIENT_ID, request, now)
-                if answer.result.result_code == PAYMENT_IN_PROCESS:
-                    self._ask_customer(self._cases[request.payment_request_id])
-            case InquiryRequest():
-                answer = self.network.inquire(CLIENT_ID, request, now)
-            case CancelRequest():
-                answer = self.network.cancel(CLIENT_ID, request, now)
-            case RefundRequest():
-                answer = self.network.refund(CLIENT_ID, request, now)
-            case _:
-                raise TypeError(request)
+        answer = self.dialect.take(self.network, leg, self._stage.instant())
+        case = self._cases[leg.request_id]
+        if leg.call is Call.PAY and self.may_still_pay(case):
+            self._ask_customer(case)
         self.settle()
         return answer
 
@@ -123,7 +105,9 @@ class OtherSide:
             self._check(case)
         for payment in self.network.take_finals():
             case = self._cases[payment.payment_request_id]
-            self._tell(case, self.network.notification(payment))
+            told = self.dialect.told(self.network, payment, self._stage.instant())
+            if told is not None:
+                self._tell(case, told)
 
     def age_of(self, case: Case) -> int | None:
         """How long the network has known it; None: it does not."""
@@ -209,15 +193,17 @@ class OtherSide:
     # Notifications
     # ------------------------------------------------------------------------------------------
 
-    def _tell(self, case: Case, told: Notification) -> None:
+    def _tell(self, case: Case, told: Told) -> None:
         stage = self._stage
         wait = (50 + stage.dice.up_to("notify.wait", 950)) * MS
         fate = stage.dice.pick(self._weather.notify) if stage.is_stormy() else None
         if fate is Fault.NOTIFY_NEVER and case.is_flipped:
             # Without a word nobody could know: then the network's own promise is all there is.
             fate = Fault.NOTIFY_LATE
-        if fate is Fault.NOTIFY_WRONG_AMOUNT and told.payment_amount is None:
-            fate = None
+        amiss = None
+        if fate in (Fault.NOTIFY_WRONG_AMOUNT, Fault.NOTIFY_NO_AMOUNT):
+            amiss = self.dialect.told_amiss(told, fate)
+            fate = fate if amiss is not None else None
         if fate is not None:
             stage.count(fate)
         match fate:
@@ -233,26 +219,26 @@ class OtherSide:
                 self._send_badly_signed(case, told)
                 wait = NOTIFY_WAITS[1]  # Refused with 401, and sent again.
             case Fault.NOTIFY_NO_AMOUNT:
-                told = msgspec.structs.replace(told, payment_amount=None)
+                told = amiss
             case Fault.NOTIFY_WRONG_AMOUNT:
                 case.last_bad = max(case.last_bad, stage.now + 3 * wait)
                 case.had_bad_answer = True
-                self._send_after(wait, case, with_other_amount(told))
+                self._send_after(wait, case, amiss)
                 if stage.dice.chance("notify.wrong_again", 0.5):
-                    self._send_after(wait * 2, case, with_other_amount(told))
+                    self._send_after(wait * 2, case, amiss)
                 wait *= 3
             case _:
                 pass
         self._send_after(wait, case, told)
 
-    def _send_after(self, wait: int, case: Case, told: Notification) -> None:
+    def _send_after(self, wait: int, case: Case, told: Told) -> None:
         case.untold += 1
         self._stage.after(wait, self._send, case, told, 0)
 
-    def _send_badly_signed(self, case: Case, told: Notification) -> None:
+    def _send_badly_signed(self, case: Case, told: Told) -> None:
         """Nothing to see here: at depth core a signature is a word, and a bad one never counts."""
 
-    def _send(self, case: Case, told: Notification, repeats: int) -> None:
+    def _send(self, case: Case, told: Told, repeats: int) -> None:
         is_away = self._stage.outage() in (Fault.NETWORK_DOWN, Fault.NETWORK_SILENT)
         if not is_away and self._deliver(case, told):
             case.untold -= 1
@@ -262,18 +248,3 @@ class OtherSide:
             self._stage.after(NOTIFY_WAITS[repeats], self._send, case, told, repeats + 1)
         else:
             case.untold -= 1
-
-
-Told = Any
-
-
-def with_other_amount(message: Told) -> Told:
-    """The same message, but another amount."""
-    amount = message.payment_amount
-    other = Amount(currency=amount.currency, value=str(int(amount.value) + 1))
-    return msgspec.structs.replace(message, payment_amount=other)
-
-
-def with_result(message: Told, result: Result) -> Told:
-    """The same message, but another result."""
-    return msgspec.structs.replace(message, result=result)

@@ -83,7 +83,7 @@ class People:
             case "expired":
                 return self._other.issue(customer, age=2 * MINUTE)
             case "unknown":
-                return "281006029999999999999999"
+                return self._other.dialect.unknown_code
             case _:
                 code = self._other.issue(customer)
                 if kind == "used":

@@ -43,7 +43,9 @@ class Violation:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a run did. `payments` counts orders as asked for; `opened` those and second attempts."""
+    """What a run did. `payments` counts orders as asked for; `opened` those and second attempts,
+    `connectors` the same by the way they went.
+    """
 
     seed: int
     depth: str
@@ -52,6 +54,7 @@ class Report:
     virtual_seconds: int = 0
     events: int = 0
     seconds: float = 0.0
+    connectors: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     edges: dict[str, int] = field(default_factory=dict)
     edges_never_visited: list[str] = field(default_factory=list)
@@ -68,6 +71,7 @@ class Report:
             "events": self.events,
             "payments_per_second": round(self.payments / self.seconds) if self.seconds else 0,
             "events_per_second": round(self.events / self.seconds) if self.seconds else 0,
+            "connectors": self.connectors,
             "faults": self.faults,
             "edges": self.edges,
             "edges_never_visited": self.edges_never_visited,
@@ -204,7 +208,8 @@ def fewest(
 
 def fill(report: Report, tally: Tally) -> None:
     """Write what was counted into the report."""
-    report.opened = tally.payments
+    report.opened = tally.connectors.total()
+    report.connectors = dict(sorted(tally.connectors.items()))
     report.virtual_seconds = tally.virtual_us // 1_000_000
     report.events = tally.events
     report.faults = {fault.value: count for fault, count in tally.faults.items()}

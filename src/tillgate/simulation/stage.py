@@ -6,6 +6,7 @@ Also the payment as the world sees it (`Case`) and the code that is on trial (`S
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -86,7 +87,7 @@ class Tally:
 
     faults: dict[Fault, int] = field(default_factory=lambda: dict.fromkeys(Fault, 0))
     edges: dict[Edge, int] = field(default_factory=dict)
-    payments: int = 0
+    connectors: Counter[str] = field(default_factory=Counter)
     events: int = 0
     virtual_us: int = 0
 
@@ -130,6 +131,13 @@ class Stage:
         self.seq += 1
         heapq.heappush(self.queue, (self.now + delay, self.seq, act, arguments))
         return self.seq
+
+    @property
+    def longest_call(self) -> int:
+        """When the outcome of any call counts as lost, after it left."""
+        policy = self.policy
+        longest = max(policy.pay_timeout, policy.cancel_timeout, policy.refund_timeout)
+        return (longest + policy.outcome_grace) // MICROSECOND
 
     def is_stormy(self) -> bool:
         """Whether faults are drawn now."""

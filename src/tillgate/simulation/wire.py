@@ -1,93 +1,32 @@
 """The wire between a node and the network: the real connector speaks, and every call meets its
 fate.
 
-The connector's coroutine is stepped by hand: it yields its question, the world carries it there and
-back on virtual time, and what comes back (one of the client's five values) is sent in. So requests
-are really built and answers really become facts by the code that does it in production; only
-signatures and sockets are left out.
+The connector's coroutine is stepped by hand: each question that it yields is carried there and back
+on virtual time, and what comes back (one of the client's five values) is sent in. A connector may
+ask twice before it has its word; each question has a fate of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
-import msgspec
-
-from tillgate.alipayplus import client, messages
-from tillgate.alipayplus.client import (
-    Answered,
-    Api,
-    BadlySigned,
-    CallResult,
-    NeverSent,
-    NoAnswer,
-    Unreadable,
-)
-from tillgate.alipayplus.messages import (
-    CancelResponse,
-    InquiryResponse,
-    PayResponse,
-    RefundResponse,
-    Result,
-)
-from tillgate.connectors.alipay_plus import AlipayPlus
+from tillgate.alipayplus.client import CLOCK_SKEW_MAX, NeverSent, NoAnswer
 from tillgate.core.model import Call, Event
-from tillgate.core.results import ORDER_NOT_EXIST, REPEAT_REQ_INCONSISTENT, Outcome
-from tillgate.sandbox.payment import RESULTS
-from tillgate.simulation.dice import Table
-from tillgate.simulation.faults import (
-    MINUTE,
-    MS,
-    REFUSALS,
-    UNKNOWNS,
-    UNSIGNED,
-    Fault,
-    S,
-    Weather,
+from tillgate.core.results import Outcome
+from tillgate.simulation.dialects import (
+    SPOILT,
+    Crossing,
+    Dialect,
+    Leg,
+    badly_signed,
+    unreadable,
 )
-from tillgate.simulation.other_side import OtherSide, with_other_amount
+from tillgate.simulation.dice import Table
+from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
+from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.stage import Case, Stage
 
-T = TypeVar(
-    "T", PayResponse, InquiryResponse, CancelResponse, RefundResponse, messages.CodeConsultResponse
-)
-
-NOTIFY_URL = "https://acquirer.example/alipayplus/v1/notifyPayment"
-
-
-class _Crossing(Generic[T]):
-    """A question that waits for its answer."""
-
-    __slots__ = ("api", "body")
-
-    def __init__(self, api: Api[T], body: bytes) -> None:
-        self.api: Api[T] = api
-        self.body = body
-
-    def __await__(self) -> Generator[_Crossing[T], CallResult[T], CallResult[T]]:
-        return (yield self)
-
-
-class _Client(client.AlipayPlusClient):
-    """In place of HTTP: hands the question to whoever steps the coroutine."""
-
-    def __init__(self) -> None:
-        pass
-
-    async def call(self, api: Api[T], body: bytes) -> CallResult[T]:
-        """Ask, whoever answers."""
-        return await _Crossing(api, body)
-
-
-CONNECTOR = AlipayPlus(_Client(), NOTIFY_URL)
-
-_REQUESTS: dict[str, msgspec.json.Decoder[Any]] = {
-    messages.PAY_PATH: messages.PAY_REQUESTS,
-    messages.INQUIRY_PATH: messages.INQUIRY_REQUESTS,
-    messages.CANCEL_PATH: messages.CANCEL_REQUESTS,
-    messages.REFUND_PATH: messages.REFUND_REQUESTS,
-}
 _SLOW: Table[int] = Table(
     "call.slow", (3 * S, 2), (9 * S, 3), (20 * S, 2), (58 * S, 1), (62 * S, 1), (65 * S, 1)
 )
@@ -97,76 +36,86 @@ _SLOW_REPLY: Table[int] = Table(
 _NO_CONNECTION: Table[int] = Table("no_connection", (MS, 3), (S, 1), (2 * S, 1))
 READ_LAG_MAX = 4 * S
 """How long after it was placed an order may still be unknown to an inquiry or a cancel."""
-_NO_EFFECT = (Fault.HTTP_BEFORE, Fault.NETWORK_BROKEN, Fault.WRONG_KEYS, Fault.U_BEFORE)
-
 Answers = Callable[["Flight", Event], None]
 
 
 class Flight:
-    """One call on its way. `sent_at` is by the sender's own clock, in the world's count."""
+    """One call on its way, question by question. `sent_at` is by the sender's own clock, in the
+    world's count; `is_over` counts for the question that is out.
+    """
 
-    __slots__ = ("_coroutine", "api", "case", "fate", "is_over", "request", "sent_at", "token")
+    __slots__ = ("_coroutine", "asked", "case", "fate", "leg", "sent_at", "skew", "token")
 
     def __init__(
-        self,
-        case: Case,
-        coroutine: Coroutine[Any, Any, Event],
-        fate: Fault | None,
-        sent_at: int,
-        token: Any,
+        self, case: Case, coroutine: Coroutine[Any, Any, Event], skew: int, token: Any
     ) -> None:
-        crossing = coroutine.send(None)
         self._coroutine = coroutine
         self.case = case
-        self.fate = fate
-        self.sent_at = sent_at
+        self.skew = skew
         self.token = token
-        self.api: Api[Any] = crossing.api
-        self.request = messages.decode(_REQUESTS[crossing.api.path], crossing.body)
-        self.is_over = False
+        self.leg: Leg
+        self.fate: Fault | None = None
+        self.sent_at = 0
+        self.asked = 0
 
-    def end(self, result: Any) -> Event:
-        """The connector's word for what came back."""
-        self.is_over = True
+    def goes_on(self, result: Any) -> Crossing | Event:
+        """Give the connector what came back; its next question, or its word."""
         try:
-            self._coroutine.send(result)
+            return cast(Crossing, self._coroutine.send(result))
         except StopIteration as stop:
             return cast(Event, stop.value)
-        raise RuntimeError("the connector asks twice")
 
 
 class Wire:
     """Carries calls there and back. `heard` is called once per call with its outcome."""
 
-    def __init__(self, stage: Stage, weather: Weather, other: OtherSide, heard: Answers) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        weather: Weather,
+        dialect: Dialect,
+        other: OtherSide,
+        heard: Answers,
+    ) -> None:
         self._stage = stage
+        self._dialect = dialect
         self._weather = weather
         self._other = other
         self._heard = heard
 
     def call(self, case: Case, call: Call, body: bytes, skew: int, token: Any) -> None:
         """Send a request of this case; `body` is the pay's."""
-        stage = self._stage
+        connector = self._dialect.connector
         match call:
             case Call.PAY:
-                coroutine: Coroutine[Any, Any, Event] = CONNECTOR.pay(body)
+                coroutine: Coroutine[Any, Any, Event] = connector.pay(body)
             case Call.INQUIRY:
-                coroutine = CONNECTOR.inquire(case.row)
+                coroutine = connector.inquire(case.row)
             case Call.CANCEL:
-                coroutine = CONNECTOR.cancel(case.row)
+                coroutine = connector.cancel(case.row)
             case Call.REFUND:
-                coroutine = CONNECTOR.refund(case.row)
-        fate = self._fate()
-        flight = Flight(case, coroutine, fate, stage.now + skew, token)
+                coroutine = connector.refund(case.row)
+        flight = Flight(case, coroutine, skew, token)
+        question = flight.goes_on(None)
+        assert isinstance(question, Crossing), "a connector asks before it says anything"
+        self._leaves(flight, question)
+
+    def _leaves(self, flight: Flight, question: Crossing) -> None:
+        stage, case = self._stage, flight.case
+        leg = flight.leg = self._dialect.leg(question)
+        fate = flight.fate = self._fate()
+        flight.sent_at = stage.now + flight.skew
+        flight.asked += 1
+        asked = flight.asked
         if stage.tape is not None:
-            stage.note(
-                "wire", f"{call.value} of {case.number} leaves" + (f": {fate}" if fate else "")
-            )
+            words = f"{leg.call.value} of {case.number} leaves"
+            stage.note("wire", words + (f": {fate}" if fate else ""))
         dice = stage.dice
         there = (20 + dice.up_to("there", 180)) * MS
         match fate:
             case Fault.NEVER_SENT | Fault.NETWORK_DOWN:
-                stage.after(dice.pick(_NO_CONNECTION), self._end, flight, NeverSent("refused"))
+                never = NeverSent("refused")
+                stage.after(dice.pick(_NO_CONNECTION), self._end, flight, asked, never)
                 return
             case Fault.REQUEST_LOST | Fault.NETWORK_SILENT:
                 self._time_out(flight)
@@ -176,12 +125,12 @@ class Wire:
             case Fault.DUPLICATE:
                 more = dice.pick(_SLOW) if dice.chance("duplicate.late", 0.5) else 50 * MS
                 case.flights += 1
-                stage.after(there + more, self._arrive_again, flight)
+                stage.after(there + more, self._arrive_again, flight, leg)
             case _:
                 pass
         case.flights += 1
-        stage.after(there, self._arrive, flight)
-        if there >= flight.api.timeout_s * S:
+        stage.after(there, self._arrive, flight, asked, leg)
+        if there >= leg.timeout:
             self._time_out(flight)
 
     def _fate(self) -> Fault | None:
@@ -193,142 +142,130 @@ class Wire:
             stage.count(fate)
         return fate
 
-    def _time_out(self, flight: Flight) -> None:
-        wait = int(flight.api.timeout_s * S)
-        self._stage.after(wait, self._end, flight, NoAnswer("no answer in time"))
+    def _time_out(self, flight: Flight, early: int = 0) -> None:
+        wait, late = flight.leg.timeout - early, NoAnswer("no answer in time")
+        self._stage.after(wait, self._end, flight, flight.asked, late)
 
-    def _arrive_again(self, flight: Flight) -> None:
+    def _arrive_again(self, flight: Flight, leg: Leg) -> None:
         """A copy that somebody on the way made; its answer finds nobody."""
         flight.case.flights -= 1
         self._stage.tally.events += 1
         if self._stage.tape is not None:
-            self._stage.note("network", f"a copy of {flight.api.path} arrives")
-        self._other.take(flight.request)
+            self._stage.note("network", f"a copy of {leg.call.value} arrives")
+        self._other.take(leg)
 
-    def _arrive(self, flight: Flight) -> None:
-        stage, fate = self._stage, flight.fate
+    def _arrive(self, flight: Flight, asked: int, leg: Leg) -> None:
+        stage = self._stage
         stage.tally.events += 1
         flight.case.flights -= 1
+        is_over = flight.asked != asked
+        fate = flight.fate
+        if is_over:
+            # It came too late: whoever asked has gone on, and hears nothing of it.
+            self._other.take(leg)
+            return
         result = self._refused_on_the_way(flight)
         if result is None:
-            answer = self._other.take(flight.request)
-            result = self._on_the_way_back(flight, answer)
+            result = self._on_the_way_back(flight, self._other.take(leg))
         if stage.tape is not None:
-            stage.note("network", f"{flight.api.path.rpartition('/')[2]}: {_words(result)}")
-        if fate is Fault.REPLY_LOST or flight.is_over:
-            if not flight.is_over:
-                self._time_out_from(flight)
+            stage.note("network", f"{leg.call.value}: {_words(result)}")
+        if fate is Fault.REPLY_LOST:
+            self._time_out(flight, 200 * MS)
             return
         back = (20 + stage.dice.up_to("back", 180)) * MS
         if fate is Fault.REPLY_SLOW:
             back = stage.dice.pick(_SLOW_REPLY)
-            if back >= 7800 * MS or (flight.api is client.INQUIRY and back >= 4800 * MS):
-                self._time_out_from(flight)
+            if back >= leg.timeout - 200 * MS:
+                self._time_out(flight, 200 * MS)
                 return
-        stage.after(back, self._end, flight, result)
-
-    def _time_out_from(self, flight: Flight) -> None:
-        left = int(flight.api.timeout_s * S) - 200 * MS
-        self._stage.after(left, self._end, flight, NoAnswer("no answer in time"))
+        stage.after(back, self._end, flight, asked, result)
 
     def _refused_on_the_way(self, flight: Flight) -> Any:
         """What comes back when the request has no effect; None when it arrives."""
-        dice = self._stage.dice
+        dice, speech, leg = self._stage.dice, self._dialect, flight.leg
         match flight.fate:
             case Fault.HTTP_BEFORE | Fault.NETWORK_BROKEN:
                 return NoAnswer("HTTP status 502")
             case Fault.REFUSED_UNSIGNED if dice.chance("unsigned.after", 0.5):
                 return None  # it is taken, and somebody on the way answers instead
             case Fault.REFUSED_UNSIGNED | Fault.WRONG_KEYS:
-                code = dice.pick(UNSIGNED)
-                if not self._other.signs_key_refusals:
-                    return BadlySigned("no signature", code)
+                code = dice.pick(speech.unsigned)
+                if not (self._other.signs_key_refusals and speech.has_signed_key_refusals):
+                    return badly_signed(code)
                 return self._answer(flight, Outcome.FAILURE, code)
             case Fault.REFUSED:
-                return self._answer(flight, Outcome.FAILURE, dice.pick(REFUSALS))
+                return self._answer(flight, Outcome.FAILURE, dice.pick(speech.refusals))
             case Fault.U_BEFORE:
-                return self._answer(flight, Outcome.UNKNOWN, dice.pick(UNKNOWNS))
-            case Fault.INCONSISTENT if flight.api is client.PAY:
+                return self._answer(flight, Outcome.UNKNOWN, dice.pick(speech.unknowns))
+            case Fault.INCONSISTENT if leg.call is Call.PAY:
                 if dice.chance("inconsistent.unknown", 0.5):
-                    return self._answer(flight, Outcome.FAILURE, REPEAT_REQ_INCONSISTENT)
+                    return self._answered(flight, speech.inconsistent(leg))
                 return None
-            case Fault.READ_LAG if flight.api in (client.INQUIRY, client.CANCEL):
+            case Fault.READ_LAG if leg.call in (Call.INQUIRY, Call.CANCEL):
                 age = self._other.age_of(flight.case)
                 if age is not None and age < READ_LAG_MAX:
-                    return self._answer(flight, Outcome.FAILURE, ORDER_NOT_EXIST)
+                    return self._answered(flight, speech.not_found(leg))
                 return None
             case _:
                 return None
 
     def _on_the_way_back(self, flight: Flight, answer: Any) -> Any:
         """What the answer has become when it comes back."""
+        speech, leg = self._dialect, flight.leg
         match flight.fate:
             case Fault.GARBAGE_AFTER:
-                return Unreadable("half a body")
+                return unreadable("half a body")
             case Fault.REFUSED_UNSIGNED:
-                return BadlySigned("no signature", self._stage.dice.pick(UNSIGNED))
+                return badly_signed(self._stage.dice.pick(speech.unsigned))
             case Fault.U_AFTER:
-                return self._answer(flight, Outcome.UNKNOWN, self._stage.dice.pick(UNKNOWNS))
-            case Fault.INCONSISTENT if flight.api is client.PAY:
-                return self._answer(flight, Outcome.FAILURE, REPEAT_REQ_INCONSISTENT)
-            case Fault.WRONG_AMOUNT | Fault.NO_AMOUNT | Fault.FOREIGN_ID if _is_paid(answer):
-                flight.case.had_bad_answer = True
-                if flight.fate is Fault.WRONG_AMOUNT:
-                    answer = with_other_amount(answer)
-                elif flight.fate is Fault.NO_AMOUNT:
-                    answer = msgspec.structs.replace(answer, payment_amount=None)
-                else:
-                    answer = msgspec.structs.replace(answer, payment_id=FOREIGN_ID)
-                return self._answered(flight, answer)
+                return self._answer(flight, Outcome.UNKNOWN, self._stage.dice.pick(speech.unknowns))
+            case Fault.INCONSISTENT if leg.call is Call.PAY:
+                return self._answered(flight, speech.inconsistent(leg))
+            case fate if fate in SPOILT:
+                spoilt = speech.spoilt(answer, fate)
+                flight.case.had_bad_answer |= spoilt is not None
+                return self._answered(flight, answer if spoilt is None else spoilt)
             case _:
                 return self._answered(flight, answer)
 
     def _answer(self, flight: Flight, outcome: Outcome, code: str) -> Any:
-        result = RESULTS.get(code)
-        if result is None or result.result_status is not outcome:
-            result = Result(result_code=code, result_status=outcome)
-        return self._answered(flight, _ANSWERS[flight.api.path](result=result))
+        return self._answered(flight, self._dialect.answer(flight.leg, outcome, code))
 
     def _answered(self, flight: Flight, answer: Any) -> Any:
         """As the client reads it: what must be fresh is not older than its request."""
         answered_at = self._stage.now // S * S
         is_fresh = answered_at >= flight.sent_at - _SKEW_MAX
-        if flight.api.must_be_fresh and not is_fresh:
-            return Unreadable("the answer is older than the request")
-        return Answered(answer, is_fresh)
+        if flight.leg.must_be_fresh and not is_fresh:
+            return unreadable("the answer is older than the request")
+        return self._dialect.answered(answer, is_fresh=is_fresh)
 
-    def _end(self, flight: Flight, result: Any) -> None:
-        if flight.is_over:
+    def _end(self, flight: Flight, asked: int, result: Any) -> None:
+        if flight.asked != asked:
             return
         if flight.fate is not None:
             flight.case.last_bad = self._stage.now
             flight.case.had_bad_answer = True
-        self._heard(flight, flight.end(result))
+        said = flight.goes_on(result)
+        if isinstance(said, Crossing):
+            self._leaves(flight, said)
+            return
+        flight.asked += 1  # nothing that comes later counts
+        self._heard(flight, said)
 
 
-FOREIGN_ID = "2026010111401080010000000000000FOREIGN"
-_SKEW_MAX = client.CLOCK_SKEW_MAX.seconds * S
-_ANSWERS: dict[str, Callable[..., msgspec.Struct]] = {
-    messages.PAY_PATH: PayResponse,
-    messages.INQUIRY_PATH: InquiryResponse,
-    messages.CANCEL_PATH: CancelResponse,
-    messages.REFUND_PATH: RefundResponse,
-}
+_SKEW_MAX = CLOCK_SKEW_MAX.seconds * S
 LONGEST_FLIGHT = MINUTE + 10 * S
 
 
-def _is_paid(answer: Any) -> bool:
-    return (
-        getattr(answer, "payment_amount", None) is not None
-        and (getattr(answer, "payment_result", None) or answer.result).result_status
-        is Outcome.SUCCESS
-    )
-
-
 def _words(result: Any) -> str:
-    if not isinstance(result, Answered):
+    message = getattr(result, "message", None)
+    if message is None:
         return f"{type(result).__name__} {getattr(result, 'reason', '')}"
-    told = result.message.result
+    told = getattr(message, "result", None)
+    if told is None:
+        parts = (getattr(message, name, None) for name in ("code", "sub_code", "trade_status"))
+        action = getattr(message, "action", None)
+        return " ".join(filter(None, (*parts, action)))
     words = f"{told.result_status.value}/{told.result_code}"
-    inner = getattr(result.message, "payment_result", None)
+    inner = getattr(message, "payment_result", None)
     return f"{words} of {inner.result_status.value}/{inner.result_code}" if inner else words

@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from tillgate.core.codes import mask
 from tillgate.core.model import Order, PaymentRequestId, Status
-from tillgate.core.money import Money
-from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.core.payment import expiry
 from tillgate.merchants import Merchant, Store, Terminal
 from tillgate.simulation.checks import check_end, check_money
+from tillgate.simulation.dialects import DIALECTS
 from tillgate.simulation.dice import Dice, Table
 from tillgate.simulation.faults import (
     AT_THE_CLOSE,
@@ -32,9 +31,7 @@ from tillgate.simulation.nodes import Node, Nodes
 from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.people import People
 from tillgate.simulation.stage import Case, Stage, Subject, Tally
-from tillgate.simulation.wire import CONNECTOR
 
-_POLICIES: Table[Policy] = Table("policy", (ALIPAY_PLUS_GROWING, 0.75), (ALIPAY_PLUS, 0.25))
 _NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
 _MIDNIGHT = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
 """In UTC+8, the network's calendar."""
@@ -79,7 +76,6 @@ MERCHANT = Merchant(
     settlement_currency="USD",
     stores={"S1": Store(id="S1", name="Store", mcc="5411", terminals={"T1": Terminal(id="T1")})},
 )
-_AMOUNT = Money("JPY", 100)
 
 
 class World:
@@ -89,7 +85,8 @@ class World:
         self, dice: Dice, tally: Tally, subject: Subject, tape: list[str] | None = None
     ) -> None:
         base = dice.pick(_STARTS)
-        stage = self._stage = Stage(dice, base, dice.pick(_POLICIES), tally, tape)
+        dialect = self._dialect = dice.pick(DIALECTS)
+        stage = self._stage = Stage(dice, base, dice.pick(dialect.policies), tally, tape)
         self._subject = subject
         self._cases: dict[str, Case] = {}
         self._life = dice.pick(_LIVES)
@@ -100,7 +97,9 @@ class World:
         skews = self._draw_skews(dice)
         slack = SKEW_SLACK
         self._nodes = Nodes(stage, subject, weather, self._cases, skews, slack)
-        self._other = OtherSide(stage, weather, self._cases, self._nodes.notified, check_money)
+        self._other = OtherSide(
+            stage, weather, dialect, self._cases, self._nodes.notified, check_money
+        )
         self._people = People(stage, self._other, self._nodes, self._cases, self._open)
         self._nodes.connect(self._other, self._people.told)
         self._horizon = _LONG_HORIZON if dice.chance("horizon", 0.02) else _HORIZON
@@ -181,9 +180,9 @@ class World:
             terminal_id="T1",
             merchant_order_id="O1",
             description=None,
-            amount=_AMOUNT,
+            amount=self._dialect.amount,
             code_masked=mask(code),
-            connector="alipay_plus",
+            connector=self._dialect.name,
             rule="4",
             table="simulated",
             placed_at=placed_at,
@@ -196,7 +195,9 @@ class World:
             request_id=request_id,
             idempotency_key=key,
             code=code,
-            body=CONNECTOR.build_pay(request_id, order, MERCHANT, MERCHANT.stores["S1"], code),
+            body=self._dialect.connector.build_pay(
+                request_id, order, MERCHANT, MERCHANT.stores["S1"], code
+            ),
             row=taken.payment,
             waiting_since=stage.now,
             placed_at=stage.now,

@@ -96,7 +96,7 @@ class Book:
             last_bad=max(scene.now, scene.last_trouble),
             closes_at=scene.micros(scene.policy.cancel_until(payment.order.placed_at)),
         )
-        scene.tally.payments += 1
+        scene.tally.connectors[payment.order.connector] += 1
         self.cases[case.request_id] = case
         self._versions[case.request_id] = {payment.version: payment}
         if payment.version != 1 or payment.status is not Status.PENDING:
@@ -156,8 +156,9 @@ class Book:
             detail = f"{payment.status}, version {payment.version}"
             raise Violated("told-unsaved", self.cases[key], detail)
 
-    def leaves(self, case: Case, call: Call, body: bytes) -> None:
-        """A request of this case is handed to the wire.
+    def leaves(self, case: Case, call: Call, body: bytes, *, asks_twice: bool) -> None:
+        """A request of this case is handed to the wire. `asks_twice`: its cancels and refunds may
+        each be followed by a question of their own.
 
         Raises:
             Violated: it was not counted before, or is not the same as before.
@@ -165,6 +166,9 @@ class Book:
         key = (case.request_id, call)
         self._sent[key] += 1
         sent, counted = self._sent[key], self._counted[key]
+        if call is Call.INQUIRY and asks_twice:
+            counted += self._sent[case.request_id, Call.CANCEL]
+            counted += self._sent[case.request_id, Call.REFUND]
         if call is Call.PAY:
             counted = min(counted, case.row.sends)
         if call is Call.CANCEL:
@@ -175,7 +179,8 @@ class Book:
             case.body = case.body or body
             if body != case.body:
                 raise Violated("resend-differs", case, f"the pay sent {sent}. time")
-        if call is Call.INQUIRY and self._scene.now < case.placed_at + MINUTE:
+        is_counted = case.row.calling is Call.INQUIRY or not asks_twice
+        if call is Call.INQUIRY and is_counted and self._scene.now < case.placed_at + MINUTE:
             case.inquiries_sent += 1
             if case.inquiries_sent > INQUIRIES_MAX:
                 detail = f"{case.inquiries_sent} in the first minute"

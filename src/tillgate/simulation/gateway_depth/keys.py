@@ -34,8 +34,16 @@ class StandIn:
         self._secret = secret
 
     def _signature(self, path: str, client_id: str, time: str, body: bytes) -> bytes:
-        content = content_to_sign(path, client_id, time, body)
+        return self.sign_content(content_to_sign(path, client_id, time, body))
+
+    def sign_content(self, content: bytes) -> bytes:
+        """As `SigningKey.sign_content`."""
         return hashlib.blake2b(content, key=self._secret, digest_size=32).digest()
+
+    def verify_content(self, content: bytes, signature: bytes, version: int | None = None) -> None:
+        """As `KeyRing.verify_content`."""
+        if not compare_digest(signature, self.sign_content(content)):
+            raise BadSignature("the signature does not fit these bytes and any key known here")
 
     def sign(self, path: str, client_id: str, time: str, body: bytes) -> str:
         """As `SigningKey.sign`."""

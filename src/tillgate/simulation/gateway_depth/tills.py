@@ -70,7 +70,8 @@ class Till:
         self._order = f"O{number}"
         self._name = f"till {number}"
         dice = scene.dice
-        self._amount = Money("JPY", 100 + dice.up_to("amount", 900))
+        currency = side.dialect.amount.currency
+        self._amount = Money(currency, 100 + dice.up_to("amount", 900))
         self._starts_after = dice.up_to("till.starts", 15_000) * MS if number > 1 else 0
 
     async def sell(self) -> None:
@@ -125,7 +126,7 @@ class Till:
             case "expired":
                 code = side.issue(customer, age=2 * MINUTE)
             case "unknown":
-                code = "281006029999999999999999"
+                code = side.dialect.unknown_code
             case _:
                 code = side.issue(customer)
                 if kind == "used":

@@ -5,34 +5,21 @@ them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
-from tillgate.alipayplus import messages
-from tillgate.alipayplus.messages import (
-    SUCCESS,
-    CancelResponse,
-    InquiryResponse,
-    PayResponse,
-    RefundResponse,
-    Result,
-    amount_of,
-)
-from tillgate.core.model import Call
-from tillgate.core.results import ORDER_NOT_EXIST, REPEAT_REQ_INCONSISTENT, Outcome
-from tillgate.sandbox.payment import RESULTS
+from tillgate.core.model import Call, PaymentRequestId
+from tillgate.core.results import Outcome
+from tillgate.simulation.dialects import FOREIGN_ID, SPOILT, Leg
 from tillgate.simulation.dice import Table
-from tillgate.simulation.faults import MS, REFUSALS, UNKNOWNS, UNSIGNED, Fault, S, Weather
+from tillgate.simulation.faults import MS, Fault, S, Weather
 from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.loop import NEVER, Life
 from tillgate.simulation.gateway_depth.network_side import NetworkSide
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
-from tillgate.simulation.other_side import with_other_amount
+from tillgate.simulation.gateway_depth.tongues import Tongue
 from tillgate.simulation.stage import Case, Violated
-from tillgate.simulation.wire import FOREIGN_ID, READ_LAG_MAX
+from tillgate.simulation.wire import READ_LAG_MAX
 from tillgate.transport import ConnectionBroke, NoConnection, Reply
 
 _SLOW: Table[int] = Table(
@@ -51,39 +38,23 @@ _GARBAGE: Table[str] = Table(
 _STATUSES: Table[int] = Table("status", *((status, 1) for status in (502, 404, 429, 500, 503, 302)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Api:
-    call: Call
-    requests: msgspec.json.Decoder[Any]
-    responses: msgspec.json.Decoder[Any]
-    answer: Callable[..., Any]
-
-
-_APIS = {
-    messages.PAY_PATH: _Api(Call.PAY, messages.PAY_REQUESTS, messages.PAY_RESPONSES, PayResponse),
-    messages.INQUIRY_PATH: _Api(
-        Call.INQUIRY, messages.INQUIRY_REQUESTS, messages.INQUIRY_RESPONSES, InquiryResponse
-    ),
-    messages.CANCEL_PATH: _Api(
-        Call.CANCEL, messages.CANCEL_REQUESTS, messages.CANCEL_RESPONSES, CancelResponse
-    ),
-    messages.REFUND_PATH: _Api(
-        Call.REFUND, messages.REFUND_REQUESTS, messages.REFUND_RESPONSES, RefundResponse
-    ),
-}
-
-
 class Flight:
     """One request on its way and its future answer."""
 
-    __slots__ = ("api", "back", "body", "case", "fate", "headers", "path", "timer")
+    __slots__ = ("back", "body", "case", "fate", "headers", "leg", "path", "timer")
 
     def __init__(
-        self, case: Case, path: str, body: bytes, headers: Mapping[str, str], fate: Fault | None
+        self,
+        case: Case,
+        leg: Leg,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        fate: Fault | None,
     ) -> None:
         self.case = case
+        self.leg = leg
         self.path = path
-        self.api = _APIS[path]
         self.body = body
         self.headers = headers
         self.fate = fate
@@ -126,8 +97,11 @@ class WorldTransport:
 class Wire:
     """Carries requests there and back."""
 
-    def __init__(self, scene: Scene, weather: Weather, side: NetworkSide, book: Book) -> None:
+    def __init__(
+        self, scene: Scene, weather: Weather, tongue: Tongue, side: NetworkSide, book: Book
+    ) -> None:
         self._scene = scene
+        self._tongue = tongue
         self._weather = weather
         self._side = side
         self._book = book
@@ -139,18 +113,18 @@ class Wire:
         self, who: str, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float
     ) -> Flight | None:
         """A request leaves; None when it should never have."""
-        scene, call = self._scene, _APIS[path].call
-        request = messages.decode(_APIS[path].requests, body)
-        case = self._book.cases.get(request.payment_request_id)
+        scene = self._scene
+        leg, content = self._tongue.read(path, body, timeout_s)
+        call, case = leg.call, self._book.cases.get(PaymentRequestId(leg.request_id))
         if case is None:
             scene.fail("sent-uncounted", f"{call} of a payment that was never stored")
             return None
         try:
-            self._book.leaves(case, call, body)
+            self._book.leaves(case, call, content, asks_twice=self._tongue.asks_twice)
         except Violated as violated:
             scene.violated(violated)
             return None
-        flight = Flight(case, path, body, headers, self._fate())
+        flight = Flight(case, leg, path, body, headers, self._fate())
         if scene.tape is not None:
             fate = f": {flight.fate}" if flight.fate else ""
             scene.note(who, f"{call.value} of {case.number} leaves{fate}")
@@ -201,18 +175,18 @@ class Wire:
         """A copy that somebody on the way made; its answer finds nobody."""
         flight.case.flights -= 1
         if self._scene.tape is not None:
-            self._scene.note("network", f"a copy of {flight.api.call.value} arrives")
-        self._side.post(flight.case, flight.path, flight.body, flight.headers)
+            self._scene.note("network", f"a copy of {flight.leg.call.value} arrives")
+        self._post(flight)
 
     def _arrive(self, flight: Flight) -> None:
         scene, fate, dice = self._scene, flight.fate, self._scene.dice
         flight.case.flights -= 1
         reply = self._stopped_on_the_way(flight)
         if reply is None:
-            reply = self._side.post(flight.case, flight.path, flight.body, flight.headers)
+            reply = self._post(flight)
             reply = self._on_the_way_back(flight, reply)
         if scene.tape is not None:
-            scene.note("network", f"{flight.api.call.value}: {_words(reply)}")
+            scene.note("network", f"{flight.leg.call.value}: {_words(reply)}")
         back = (20 + dice.up_to("back", 180)) * MS
         if fate is Fault.REPLY_LOST:
             if dice.chance("reply.breaks", 0.5):
@@ -222,61 +196,62 @@ class Wire:
             back = dice.pick(_SLOW_REPLY)
         scene.after(back, self._end, flight, reply)
 
+    def _post(self, flight: Flight) -> Reply:
+        return self._side.post(flight.case, flight.leg, flight.path, flight.body, flight.headers)
+
     # What is changed on the way
     # ------------------------------------------------------------------------------------------
 
     def _stopped_on_the_way(self, flight: Flight) -> Reply | None:
         """What comes back when the request has no effect; None when it arrives."""
-        dice, api = self._scene.dice, flight.api
+        dice, tongue, leg = self._scene.dice, self._tongue, flight.leg
+        speech = tongue.dialect
         match flight.fate:
             case Fault.HTTP_BEFORE | Fault.NETWORK_BROKEN:
                 return Reply(dice.pick(_STATUSES), {}, b"<html>Bad Gateway</html>")
             case Fault.WRONG_KEYS:
                 # Said by the sandbox itself, signed or not as it chooses.
-                headers = {**flight.headers, "Signature": "algorithm=RSA256,signature=YmFk"}
-                return self._side.post(flight.case, flight.path, flight.body, headers)
+                body, headers = tongue.with_bad_signature(flight.body, flight.headers)
+                return self._side.post(flight.case, leg, flight.path, body, headers)
             case Fault.REFUSED_UNSIGNED:
-                answer = self._result(flight, Outcome.FAILURE, dice.pick(UNSIGNED))
-                if self._side.signs_key_refusals:
-                    return self._side.signed(flight.path, answer)
-                return Reply(200, {}, messages.encode(answer))
+                code = dice.pick(speech.unsigned)
+                if self._side.signs_key_refusals and speech.has_signed_key_refusals:
+                    return self._answer(flight, Outcome.FAILURE, code)
+                return tongue.unsigned(leg, code)
             case Fault.REFUSED:
-                return self._answer(flight, Outcome.FAILURE, dice.pick(REFUSALS))
+                return self._answer(flight, Outcome.FAILURE, dice.pick(speech.refusals))
             case Fault.U_BEFORE:
-                return self._answer(flight, Outcome.UNKNOWN, dice.pick(UNKNOWNS))
-            case Fault.INCONSISTENT if api.call is Call.PAY:
+                return self._answer(flight, Outcome.UNKNOWN, dice.pick(speech.unknowns))
+            case Fault.INCONSISTENT if leg.call is Call.PAY:
                 if dice.chance("inconsistent.unknown", 0.5):
-                    return self._answer(flight, Outcome.FAILURE, REPEAT_REQ_INCONSISTENT)
+                    return self._signed(flight, speech.inconsistent(leg))
                 return None
-            case Fault.READ_LAG if api.call in (Call.INQUIRY, Call.CANCEL):
+            case Fault.READ_LAG if leg.call in (Call.INQUIRY, Call.CANCEL):
                 age = self._side.age_of(flight.case)
                 if age is not None and age < READ_LAG_MAX:
-                    return self._answer(flight, Outcome.FAILURE, ORDER_NOT_EXIST)
+                    return self._signed(flight, speech.not_found(leg))
                 return None
             case _:
                 return None
 
     def _on_the_way_back(self, flight: Flight, reply: Reply) -> Reply:
         """What the answer has become when it comes back."""
-        dice = self._scene.dice
+        dice, tongue, leg = self._scene.dice, self._tongue, flight.leg
+        speech = tongue.dialect
         match flight.fate:
             case Fault.GARBAGE_AFTER:
                 return self._garbage(flight, reply)
             case Fault.U_AFTER:
-                return self._answer(flight, Outcome.UNKNOWN, dice.pick(UNKNOWNS))
-            case Fault.INCONSISTENT if flight.api.call is Call.PAY:
-                return self._answer(flight, Outcome.FAILURE, REPEAT_REQ_INCONSISTENT)
-            case Fault.WRONG_AMOUNT | Fault.NO_AMOUNT | Fault.FOREIGN_ID:
-                answer = messages.decode(flight.api.responses, reply.body)
-                if not _is_paid(answer):
+                return self._answer(flight, Outcome.UNKNOWN, dice.pick(speech.unknowns))
+            case Fault.INCONSISTENT if leg.call is Call.PAY:
+                return self._signed(flight, speech.inconsistent(leg))
+            case fate if fate in SPOILT:
+                spoilt = speech.spoilt(tongue.message_of(leg, reply), fate)
+                if spoilt is None:
                     return reply
-                if flight.fate is Fault.WRONG_AMOUNT:
-                    answer = with_other_amount(answer)
-                elif flight.fate is Fault.NO_AMOUNT:
-                    answer = msgspec.structs.replace(answer, payment_amount=None)
-                else:
-                    answer = msgspec.structs.replace(answer, payment_id=self._foreign_id(flight))
-                return self._side.signed(flight.path, answer)
+                if fate is Fault.FOREIGN_ID:
+                    spoilt = tongue.with_id(spoilt, self._foreign_id(flight))
+                return self._signed(flight, spoilt)
             case _:
                 return reply
 
@@ -289,8 +264,9 @@ class Wire:
         return FOREIGN_ID
 
     def _garbage(self, flight: Flight, reply: Reply) -> Reply:
-        dice, side = self._scene.dice, self._side
-        match dice.pick(_GARBAGE):
+        dice, side, leg = self._scene.dice, self._side, flight.leg
+        how = dice.pick(_GARBAGE)
+        match how:
             case "half":
                 return Reply(200, reply.headers, reply.body[: len(reply.body) // 2])
             case "words":
@@ -303,38 +279,19 @@ class Wire:
                 return Reply(502, reply.headers, reply.body)
             case "empty":
                 return Reply(200, {}, b"")
-            case "list":
-                body, headers = b"[]", side.signed(flight.path, self._lie(flight)).headers
-                return Reply(200, headers, body)
-            case "old" if flight.api.call is not Call.INQUIRY:
-                self._scene.trouble(Trouble.FORGED)
-                return side.signed(flight.path, self._lie(flight), age=30 * S)
-            case _:
-                self._scene.trouble(Trouble.FORGED)
-                return side.signed(flight.path, self._lie(flight), is_forged=True)
-
-    def _lie(self, flight: Flight) -> Any:
-        """A success that nobody may believe."""
-        answer = flight.api.answer(result=SUCCESS)
-        amount = amount_of(flight.case.row.order.amount)
-        match flight.api.call:
-            case Call.PAY:
-                return msgspec.structs.replace(answer, payment_id="9", payment_amount=amount)
-            case Call.INQUIRY:
-                return msgspec.structs.replace(
-                    answer, payment_id="9", payment_amount=amount, payment_result=SUCCESS
-                )
-            case Call.CANCEL | Call.REFUND:
-                return answer
+        lie = self._tongue.lie(leg, flight.case.row.order.amount)
+        if how == "list":
+            return Reply(200, side.signed(leg, flight.path, lie).headers, b"[]")
+        self._scene.trouble(Trouble.FORGED)
+        if how == "old" and leg.call is not Call.INQUIRY and self._tongue.has_times:
+            return side.signed(leg, flight.path, lie, age=30 * S)
+        return side.signed(leg, flight.path, lie, is_forged=True)
 
     def _answer(self, flight: Flight, outcome: Outcome, code: str) -> Reply:
-        return self._side.signed(flight.path, self._result(flight, outcome, code))
+        return self._signed(flight, self._tongue.dialect.answer(flight.leg, outcome, code))
 
-    def _result(self, flight: Flight, outcome: Outcome, code: str) -> Any:
-        result = RESULTS.get(code)
-        if result is None or result.result_status is not outcome:
-            result = Result(result_code=code, result_status=outcome)
-        return flight.api.answer(result=result)
+    def _signed(self, flight: Flight, message: Any) -> Reply:
+        return self._side.signed(flight.leg, flight.path, message)
 
     # And back
     # ------------------------------------------------------------------------------------------
@@ -351,23 +308,6 @@ class Wire:
             flight.back.exception()  # nobody may be left to hear it
 
 
-def _is_paid(answer: Any) -> bool:
-    told = getattr(answer, "payment_result", None) or answer.result
-    return (
-        getattr(answer, "payment_amount", None) is not None
-        and told.result_status is Outcome.SUCCESS
-    )
-
-
-_ANSWERS = msgspec.json.Decoder(InquiryResponse)
-
-
 def _words(reply: Reply) -> str:
-    words = f"HTTP {reply.status}"
-    try:
-        answer = messages.decode(_ANSWERS, reply.body)
-    except messages.BadMessage:
-        return f"{words}, {len(reply.body)} bytes"
-    words += f" {answer.result.result_status.value}/{answer.result.result_code}"
-    inner = answer.payment_result
-    return f"{words} of {inner.result_status.value}/{inner.result_code}" if inner else words
+    """The first words of what came back; no answer holds a code."""
+    return f"{reply.status} {reply.body[:160].decode('utf-8', 'replace')}"

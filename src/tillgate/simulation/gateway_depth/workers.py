@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from tillgate.alipayplus.client import AlipayPlusClient, Credentials
+from tillgate.alipayplus.client import AlipayPlusClient
 from tillgate.connectors import Connector, NotifyCall
-from tillgate.connectors.alipay_plus import AlipayPlus
 from tillgate.core.errors import StoreError
-from tillgate.core.routing_table import ALIPAY_PLUS, Integrations
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import STOP_GRACE_S, Follower
 from tillgate.gateway.intervene import Interventions
@@ -26,10 +24,10 @@ from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.database import Reader, Writer
 from tillgate.simulation.gateway_depth.keys import Keys
 from tillgate.simulation.gateway_depth.loop import Life
-from tillgate.simulation.gateway_depth.network_side import NOTIFY_URL, Answered
+from tillgate.simulation.gateway_depth.network_side import Answered
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
+from tillgate.simulation.gateway_depth.tongues import Tongue
 from tillgate.simulation.gateway_depth.wire import Wire, WorldTransport
-from tillgate.simulation.network import CLIENT_ID
 from tillgate.simulation.nodes import SKEW_MAX
 from tillgate.store.sqlite import SqliteStore
 from tillgate.tables import TableSource, load_shipped
@@ -91,6 +89,7 @@ class Workers:
         book: Book,
         connection: sqlite3.Connection,
         wire: Wire,
+        tongue: Tongue,
         keys: Keys,
         skews: tuple[int, ...],
         parts: Parts,
@@ -102,11 +101,10 @@ class Workers:
         self._book = book
         self._connection = connection
         self._wire = wire
+        self._tongue = tongue
         self._parts = parts
         self._reads_fail = reads_fail
-        self._credentials = Credentials(
-            client_id=CLIENT_ID, signing_key=keys.acquirer, network_keys=keys.network_ring
-        )
+        self._keys = keys
         self._drawn = 0
         self._sealer = Sealer(_SEAL_KEY, self._draw)
         self.all = [Worker(scene, number, skew) for number, skew in enumerate(skews)]
@@ -135,15 +133,16 @@ class Workers:
         writer = Writer(scene, self._weather, self._book, self._connection, life, crash)
         store = parts.store(cast(sqlite3.Connection, reader), writer, lambda: None)
         transport = WorldTransport(self._wire, life, worker.name)
-        client = parts.client(transport, self._credentials, worker)
-        connector = AlipayPlus(client, NOTIFY_URL, scene.policy)
+        connector = self._tongue.connector(
+            transport, self._keys, worker, scene.policy, parts.client
+        )
         connectors: dict[str, Connector] = {connector.name: connector}
         worker.follower = parts.follower(store, connectors, self._sealer, worker)
         worker.acceptance = Acceptance(
             store=store,
             follower=worker.follower,
             connectors=connectors,
-            routes=Routes(load_shipped(), Integrations(), TableSource("guide")),
+            routes=Routes(load_shipped(), self._tongue.integrations, TableSource("guide")),
             sealer=self._sealer,
             clock=worker,
             draw_id=self._draw_id,
@@ -280,7 +279,7 @@ class Workers:
             answered(None)
             return
         scene = self._scene
-        answer = self.ask(worker, worker.notifications.receive(ALIPAY_PLUS, call))
+        answer = self.ask(worker, worker.notifications.receive(self._tongue.dialect.name, call))
         outside = scene.loop.outside.context
 
         def heard(done: asyncio.Future[Any]) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tillgate.core.model import Status
-from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.simulation.checks import check_money
 from tillgate.simulation.dice import Dice, Table
 from tillgate.simulation.faults import (
@@ -33,11 +32,11 @@ from tillgate.simulation.gateway_depth.network_side import NetworkSide
 from tillgate.simulation.gateway_depth.office import Office
 from tillgate.simulation.gateway_depth.scene import Failure, GatewayTally, Scene
 from tillgate.simulation.gateway_depth.tills import Till
+from tillgate.simulation.gateway_depth.tongues import TONGUES
 from tillgate.simulation.gateway_depth.wire import Wire
 from tillgate.simulation.gateway_depth.workers import Parts, Workers
 from tillgate.simulation.stage import Case, Violated
 
-_POLICIES: Table[Policy] = Table("policy", (ALIPAY_PLUS_GROWING, 0.8), (ALIPAY_PLUS, 0.2))
 _NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
 _CLOSES = datetime(2026, 1, 31, 16, 15, tzinfo=UTC)
 """The cancel window of the day before, in UTC+8."""
@@ -85,7 +84,8 @@ class World:
         count = dice.pick(_ORDERS)
         tally.orders += count
         base = dice.pick(_STARTS)
-        scene = self._scene = Scene(dice, base, dice.pick(_POLICIES), tally, tape)
+        tongue = dice.pick(TONGUES)
+        scene = self._scene = Scene(dice, base, dice.pick(tongue.dialect.policies), tally, tape)
         scene.loop = VirtualLoop(scene)
         scene.loop.set_exception_handler(self._escaped)
         keys = rsa_keys() if dice.chance("rsa", 0.01) else STAND_INS
@@ -96,14 +96,15 @@ class World:
         self._plan_the_close(dice)
         connection = cleaned()
         book = self._book = Book(scene, connection)
-        side = NetworkSide(scene, weather, book, keys, self._money_moved)
-        wire = Wire(scene, weather, side, book)
+        side = NetworkSide(scene, weather, tongue, book, keys, self._money_moved)
+        wire = Wire(scene, weather, tongue, side, book)
         self._workers = Workers(
             scene,
             weather,
             book,
             connection,
             wire,
+            tongue,
             keys,
             self._draw_skews(dice, dice.pick(_WORKERS) if workers is None else workers),
             parts,
