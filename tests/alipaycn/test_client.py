@@ -142,6 +142,15 @@ def test_an_unsigned_refusal_says_what_it_claims():
     assert fate.claimed_code == "40002 isv.invalid-signature"
 
 
+def test_an_unsigned_member_that_is_no_answer_claims_nothing():
+    async def script(asked):
+        return http_answer(messages.enveloped(asked.method, b"[]", None), {})
+
+    fate = fate_of(script)
+    assert isinstance(fate, BadlySigned)
+    assert fate.claimed_code is None
+
+
 def test_a_success_signed_by_somebody_else_is_nobodys_word():
     async def script(asked):
         return signed(asked, paid(), key=acquirer_key())

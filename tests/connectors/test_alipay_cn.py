@@ -502,6 +502,16 @@ def test_a_refund_that_does_not_say_that_money_moved_is_settled_by_the_query(
     assert event == RefundAnswered(Outcome(outcome), "SUCCESS")
 
 
+def test_a_refund_without_a_sum_is_done_when_money_moved():
+    event = told(script(refund=ok(fund_change="Y")), "refund", PAYMENT)
+    assert event == RefundAnswered(Outcome.SUCCESS, "SUCCESS")
+
+
+def test_a_refund_that_a_garbled_query_does_not_settle_is_sent_again():
+    answers = script(refund=ok(fund_change="N"), query=trade("OF_NEXT_YEAR"))
+    assert told(answers, "refund", PAYMENT).outcome is Outcome.UNKNOWN
+
+
 @pytest.mark.parametrize(
     "answer",
     [{"code": "20000"}, refused("ACQ.SYSTEM_ERROR"), refused("isv.app-call-limited", "40005")],
