@@ -127,7 +127,7 @@ def run(
 
 def random_of(seed: int, index: int) -> Random:
     """The generator of one world. Not for secrets."""
-    return Random(f"{seed}:{index}")  # noqa: S311
+    return Random(f"{seed}:{index}")
 
 
 def tape_of(seed: int, index: int, subject: Subject = AS_BUILT) -> list[str]:

@@ -28,7 +28,7 @@ from tillgate.store.rows import PAYMENT_COLUMNS, to_payment
 SLACK = 20_000_000
 """Microseconds that clocks that are apart, slow commits and looks may add to a bound."""
 
-_ROWS = f"SELECT {', '.join(PAYMENT_COLUMNS)}, idempotency_key FROM payment"  # noqa: S608
+_ROWS = f"SELECT {', '.join(PAYMENT_COLUMNS)}, idempotency_key FROM payment"
 _EVENT = "SELECT kind, detail FROM payment_event WHERE payment_request_id = ? AND version = ?"
 _UNMATCHED = "SELECT 1 FROM unmatched_notification"
 _SENDS = {

@@ -30,7 +30,7 @@ _SLOWLY: Table[int] = Table("commit.slow", (900 * MS, 2), (3 * S, 2), (7 * S, 1)
 _BUSY_FOR: Table[int] = Table("commit.busy", (0, 2), (5 * S, 1))
 """Ours waits 5 s for a lock."""
 
-_CLEAN = tuple(f"DELETE FROM {table.name}" for table in metadata.sorted_tables)  # noqa: S608
+_CLEAN = tuple(f"DELETE FROM {table.name}" for table in metadata.sorted_tables)
 
 
 @cache

@@ -87,7 +87,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """What is ready runs; with nothing ready, time passes until the next timer."""
         ready, scheduled = self._ready, self._scheduled
         while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]
+            heapq.heappop(scheduled)._scheduled = False  # type: ignore[attr-defined]  # not in typeshed
         if not ready:
             if not scheduled:
                 raise Stuck
@@ -95,7 +95,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         due = self._stage.now / _MICROSECONDS + _RESOLUTION_S
         while scheduled and scheduled[0].when() < due:
             handle = heapq.heappop(scheduled)
-            handle._scheduled = False  # type: ignore[attr-defined]
+            handle._scheduled = False  # type: ignore[attr-defined]  # not in typeshed
             ready.append(handle)
         for _ in range(len(ready)):
             soon = ready.popleft()
@@ -125,7 +125,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # What runs later
     # ------------------------------------------------------------------------------------------
 
-    def call_soon(  # type: ignore[override]
+    def call_soon(  # type: ignore[override]  # Any for typeshed's *_Ts
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """As every loop, but for those who stand still or are dead."""
@@ -137,7 +137,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             life.hold(handle)
         return handle
 
-    def call_at(  # type: ignore[override]
+    def call_at(  # type: ignore[override]  # Any for typeshed's *_Ts
         self,
         when: float,
         callback: Callable[..., object],
@@ -148,13 +148,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         life = _LIFE.get(None) if context is None else context.get(_LIFE)
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         if life is None or life.runs:
-            handle._scheduled = True  # type: ignore[attr-defined]
+            handle._scheduled = True  # type: ignore[attr-defined]  # not in typeshed
             heapq.heappush(self._scheduled, handle)
         else:
             life.hold(handle)
         return handle
 
-    def create_task(  # type: ignore[override]
+    def create_task(  # type: ignore[override]  # no generators here
         self, coro: Coroutine[Any, Any, T], *, context: Context | None = None, **more: Any
     ) -> asyncio.Task[T]:
         """As every loop; the task belongs to the life of its context."""
@@ -181,7 +181,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if handle.cancelled():
                 continue
             if isinstance(handle, asyncio.TimerHandle):
-                handle._scheduled = True  # type: ignore[attr-defined]
+                handle._scheduled = True  # type: ignore[attr-defined]  # not in typeshed
                 heapq.heappush(self._scheduled, handle)
             else:
                 self._ready.append(handle)
@@ -207,7 +207,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._scheduled[:] = [h for h in self._scheduled if _life_of(h) is not life]
             heapq.heapify(self._scheduled)
             for handle in timers:
-                handle._scheduled = False  # type: ignore[attr-defined]
+                handle._scheduled = False  # type: ignore[attr-defined]  # not in typeshed
         timers.sort(key=asyncio.TimerHandle.when)
         return [*soon, *timers]
 
@@ -230,7 +230,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 if task.done():
                     task._log_traceback = False
                 else:
-                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]  # not in typeshed
                     _close(task.get_coro())
             life.tasks.clear()
         self.close()
@@ -250,5 +250,5 @@ def _nothing() -> None:
 
 
 def _life_of(handle: asyncio.Handle) -> Life | None:
-    context: Context = handle._context  # type: ignore[attr-defined]
+    context: Context = handle._context  # type: ignore[attr-defined]  # not in typeshed
     return context.get(_LIFE)

@@ -59,7 +59,7 @@ def run(
 
 def random_of(seed: int, index: int) -> Random:
     """The generator of one world. Not for secrets."""
-    return Random(f"{seed}:gateway:{index}")  # noqa: S311
+    return Random(f"{seed}:gateway:{index}")
 
 
 def tape_of(
