@@ -7,12 +7,12 @@ meets what in time is the machine's.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
+
+from tests.proxy import Relay
 
 HELD_S = (9.0, 11.0)
 """How long a late message is held: past every time-out (the longest is 8 s)."""
@@ -33,47 +33,25 @@ class Fault(StrEnum):
 
 
 @dataclass
-class FaultProxy:
+class FaultProxy(Relay):
     """Stands before `upstream`. `rate` is the part of exchanges that a fault befalls."""
 
-    upstream: str
     name: str
     seed: int
     rate: float
     is_on: bool = True
     seen: Counter[str] = field(default_factory=Counter)
-    url: str = ""
     _number: int = 0
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[FaultProxy]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+    async def _exchange(self, request: bytes, writer: asyncio.StreamWriter) -> bool:
+        reply = await self._reply(request)
+        if reply is None:
+            return False
+        writer.write(reply)
+        await writer.drain()
+        return True
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.suppress(asyncio.IncompleteReadError, OSError):
-                while answer := await self._exchange(await _message(reader)):
-                    writer.write(answer)
-                    await writer.drain()
-        except asyncio.CancelledError:
-            pass  # the end of the run
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-    async def _exchange(self, request: bytes) -> bytes | None:
+    async def _reply(self, request: bytes) -> bytes | None:
         """The reply, or None when the connection breaks instead."""
         self._number += 1
         dice = Random(f"{self.seed}-{self.name}-{self._number}")
@@ -103,15 +81,6 @@ class FaultProxy:
                 return _flipped(reply, dice)
         return reply
 
-    async def _forward(self, request: bytes) -> bytes:
-        host, _, port = self.upstream.removeprefix("http://").partition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            writer.write(request)
-            return await _message(reader)
-        finally:
-            writer.close()
-
 
 def _status(status: int, body: bytes = b"") -> bytes:
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
@@ -123,10 +92,3 @@ def _flipped(raw: bytes, dice: Random) -> bytes:
     if start < len(raw):
         changed[dice.randrange(start, len(raw))] ^= 1 << dice.randrange(8)
     return bytes(changed)
-
-
-async def _message(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.decode("latin-1").lower().split("\r\n")
-    length = next((line for line in lines if line.startswith("content-length:")), "x:0")
-    return head + await reader.readexactly(int(length.partition(":")[2]))

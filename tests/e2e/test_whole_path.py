@@ -9,7 +9,8 @@ import contextlib
 
 import pytest
 
-from tests.support import Api, Proxy, Wallets, flip, gateway, order, sandbox
+from tests.proxy import Proxy, flip
+from tests.support import Api, Wallets, gateway, order, sandbox
 
 
 def whole(tmp_path, work, *, network=None, notify=None, **sandbox_settings):
