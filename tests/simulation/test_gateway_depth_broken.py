@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from tillgate.alipayplus.client import AlipayPlusClient, NeverSent, NoAnswer
+from tillgate.alipayplus.signing import new_private_key
 from tillgate.core.errors import StoreError
 from tillgate.core.payment import step
 from tillgate.gateway.follow import STORE_RETRY_S, Follower, _Driven
@@ -106,6 +107,12 @@ class WritesTheCodeDown(SqliteStore):
         return await super().open(replace(opening, history=replace(opening.history, detail=detail)))
 
 
+class WritesTheSignatureDown(SqliteStore):
+    async def save(self, payment, history, *, keep_body):
+        detail = history.detail[:-1] + b',"header":"algorithm=RSA256,keyVersion=1"}'
+        await super().save(payment, replace(history, detail=detail), keep_body=keep_body)
+
+
 class AcknowledgesFirst(Notifications):
     async def receive(self, name, call):
         answer = asyncio.create_task(super().receive(name, call))
@@ -177,6 +184,20 @@ class LogsTheBody(AlipayPlusClient):
         return await super().call(api, body)
 
 
+class LogsTheSignature(AlipayPlusClient):
+    async def call(self, api, body):
+        header = self.credentials.signing_key.sign(api.path, "client", "time", body)
+        logging.getLogger("tillgate.alipayplus").info("sending with %s", header)
+        return await super().call(api, body)
+
+
+class LogsTheKey(AlipayPlusClient):
+    async def call(self, api, body):
+        pem = new_private_key().decode()
+        logging.getLogger("tillgate.alipayplus").info("signing with %s", pem)
+        return await super().call(api, body)
+
+
 class Raises(AlipayPlusClient):
     """A fault of the transport that nobody named."""
 
@@ -203,6 +224,7 @@ class Raises(AlipayPlusClient):
         ),
         (Parts(store=HasNoHistory), {"history"}),
         (Parts(store=WritesTheCodeDown), {"secret-told"}),
+        (Parts(store=WritesTheSignatureDown), {"secret-told"}),
         (Parts(notifications=AcknowledgesFirst), {"acknowledged-unsaved", "forgery-believed"}),
         (Parts(notifications=AcknowledgesWhatItCouldNotSave), {"acknowledged-unsaved"}),
         (Parts(notifications=ChecksNoNotification), {"forgery-believed", "paid-without-debit"}),
@@ -215,6 +237,8 @@ class Raises(AlipayPlusClient):
         (Parts(client=SendsEachTimeAnew), {"resend-differs"}),
         (Parts(client=SendsAgainByItself), {"sent-uncounted"}),
         (Parts(client=LogsTheBody), {"secret-told"}),
+        (Parts(client=LogsTheSignature), {"secret-told"}),
+        (Parts(client=LogsTheKey), {"secret-told"}),
         (Parts(client=Raises), {"raised"}),
     ],
     ids=lambda value: (

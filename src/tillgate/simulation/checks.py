@@ -72,7 +72,7 @@ INVARIANTS = {
     "acknowledged-unsaved": "an acknowledged notification is durable",
     "acknowledged-unsigned": "an acknowledgement is signed",
     "forgery-believed": "a notification with a bad signature gets 401",
-    "secret-told": "no payment code stands in a log line or in the history",
+    "secret-told": "no payment code, signature or key stands in a log line or the history",
 }
 """What each name means."""
 
