@@ -17,6 +17,8 @@ import aiohttp
 
 SLOW_CUSTOMER = "kakaopay_junho"
 """Each of his payments waits for him."""
+CHARGED = "nobody confirmed, and yet somebody was charged"
+"""What makes a run void."""
 AT_ONCE_MAX = 160
 
 

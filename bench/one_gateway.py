@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import statistics
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,21 +36,29 @@ from tillgate.cli.keys import Addresses, write_folder
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Server:
-    """A `tillgate` command that serves, with what the kernel knows of it."""
+SERVE = ("tillgate", "serve", "--until-stdin-closes")
+SANDBOX = ("tillgate", "sandbox", "--until-stdin-closes")
 
-    def __init__(self, command: str, folder: Path, environ: dict[str, str]) -> None:
+
+class Server:
+    """A module that serves until its standard input closes, with what the kernel knows of it.
+
+    Its errors go into the `log`, if there is one.
+    """
+
+    def __init__(
+        self, module: Sequence[str], folder: Path, environ: dict[str, str], log: Path | None = None
+    ) -> None:
         began = time.monotonic()
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tillgate", command),
-                *("--settings", str(folder / "tillgate.toml"), "--until-stdin-closes"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | environ,
-            text=True,
-        )
+        with contextlib.nullcontext() if log is None else log.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *module, "--settings", str(folder / "tillgate.toml")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=os.environ | environ,
+                text=True,
+            )
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip().rpartition(" ")[2]
         self.ready_s = time.monotonic() - began
@@ -143,11 +153,11 @@ def rsa_ms() -> float:
 async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
     key = tomllib.loads((folder / "till.toml").read_text())["api_key"]
-    sandbox = Server("sandbox", folder, {})
+    sandbox = Server(SANDBOX, folder, {})
     reach = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox.url}
-    first = Server("serve", folder, reach)
+    first = Server(SERVE, folder, reach)
     first.end()
-    gateway = Server("serve", folder, reach)
+    gateway = Server(SERVE, folder, reach)
     idle_mb = gateway.rss_mb()
     try:
         async with aiohttp.ClientSession(
@@ -203,6 +213,18 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
     }
 
 
+def tell(figures: dict[str, Any], json_file: str | None, problem: str | None) -> int:
+    """Print a run's figures and keep them where asked; the exit code, by whether they hold."""
+    for name, value in figures.items():
+        print(f"{name:42} {value}")
+    if json_file:
+        Path(json_file).write_text(json.dumps(figures, indent=2) + "\n")
+    if problem:
+        print(f"VOID: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=(__doc__ or "").partition("\n")[0],
@@ -215,14 +237,8 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillgate-bench-") as folder:
         figures = asyncio.run(measure(arguments, Path(folder)))
-    for name, value in figures.items():
-        print(f"{name:32} {value}")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(figures, indent=2) + "\n")
-    if figures["void"]:
-        print("VOID: the ledger and the tills disagree", file=sys.stderr)
-        return 1
-    return 0
+    problem = "the ledger and the tills disagree" if figures["void"] else None
+    return tell(figures, arguments.json, problem)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,14 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.crowd import Crowd, api_key, loader, quantile
-from bench.one_gateway import Server, rsa_ms
+from bench.crowd import CHARGED, Crowd, api_key, loader, quantile
+from bench.one_gateway import SANDBOX, Server, rsa_ms, tell
 from tillgate.cli.keys import Addresses, write_folder
 
 LIFE_S = 60
@@ -32,24 +31,13 @@ class Measured(Server):
 
     def __init__(self, folder: Path, environ: dict[str, str], *more: str) -> None:
         self.figures = folder / "figures.json"
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "bench.measured_gateway"),
-                *("--settings", str(folder / "tillgate.toml")),
-                *("--figures", str(self.figures), *more),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | environ,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip().rpartition(" ")[2]
+        module = ("bench.measured_gateway", "--figures", str(self.figures), *more)
+        super().__init__(module, folder, environ)
 
 
 async def run(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], Crowd]:
     write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
-    sandbox = Server("sandbox", folder, {})
+    sandbox = Server(SANDBOX, folder, {})
     environ = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox.url}
     more = []
     if arguments.schedule == "growing":
@@ -79,7 +67,7 @@ async def run(arguments: argparse.Namespace, folder: Path) -> tuple[dict[str, An
     }, crowd
 
 
-def tell(arguments: argparse.Namespace, seen: dict[str, Any], crowd: Crowd) -> dict[str, Any]:
+def figures_of(arguments: argparse.Namespace, seen: dict[str, Any], crowd: Crowd) -> dict[str, Any]:
     samples = seen["samples"]
     peak = max(samples, key=lambda sample: sample["pending"])
     # All are pending, and nothing else happens, between the last opening and the first expiry.
@@ -149,15 +137,8 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillgate-bench-") as folder:
         seen, crowd = asyncio.run(run(arguments, Path(folder)))
-    figures = tell(arguments, seen, crowd)
-    for name, value in figures.items():
-        print(f"{name:42} {value}")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(figures, indent=2) + "\n")
-    if figures["debits"]:
-        print("VOID: nobody confirmed, and yet somebody was charged", file=sys.stderr)
-        return 1
-    return 0
+    figures = figures_of(arguments, seen, crowd)
+    return tell(figures, arguments.json, CHARGED if figures["debits"] else None)
 
 
 if __name__ == "__main__":

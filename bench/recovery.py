@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,8 +23,8 @@ from typing import Any
 
 import aiohttp
 
-from bench.crowd import Crowd, api_key, loader, quantile
-from bench.one_gateway import Server, rsa_ms
+from bench.crowd import CHARGED, Crowd, api_key, loader, quantile
+from bench.one_gateway import SANDBOX, SERVE, Server, rsa_ms, tell
 from tillgate.cli.keys import Addresses, write_folder
 
 LIMIT_S = 10
@@ -41,21 +39,7 @@ class Gateway(Server):
     def __init__(self, folder: Path, environ: dict[str, str], log: Path) -> None:
         self.log = log
         self.started_at = time.time()
-        with log.open("ab") as errors:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "tillgate", "serve"),
-                    *("--settings", str(folder / "tillgate.toml"), "--until-stdin-closes"),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=os.environ | environ,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip().rpartition(" ")[2]
-        self.ready_s = time.time() - self.started_at
+        super().__init__(SERVE, folder, environ, log)
 
     def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""
@@ -107,7 +91,7 @@ async def messages_seen(session: aiohttp.ClientSession, sandbox: str) -> int:
 
 async def run(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
-    sandbox = Server("sandbox", folder, {})
+    sandbox = Server(SANDBOX, folder, {})
     environ = {
         "TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox.url,
         "TILLGATE_ALIPAY_PLUS_INQUIRIES": arguments.inquiries,
@@ -193,14 +177,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tillgate-bench-") as folder:
         figures = asyncio.run(run(arguments, Path(folder)))
-    for name, value in figures.items():
-        print(f"{name:42} {value}")
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(figures, indent=2) + "\n")
-    if figures["debits"]:
-        print("VOID: nobody confirmed, and yet somebody was charged", file=sys.stderr)
-        return 1
-    return 0
+    return tell(figures, arguments.json, CHARGED if figures["debits"] else None)
 
 
 if __name__ == "__main__":
