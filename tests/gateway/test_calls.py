@@ -8,18 +8,24 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from tests.gateway.follower_side import (
     CANCELLED,
     IN_PROCESS,
     LOST,
+    NAME,
     STILL_OPEN,
     Side,
     following,
     paid,
 )
-from tillgate.core.model import CancelRequested, PayAnswered, PayNeverLeft, Status
+from tillgate.core.errors import StoreError
+from tillgate.core.model import CancelRequested, PayAnswered, PaymentRequestId, PayNeverLeft, Status
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.gateway import follow
+from tillgate.gateway.circuit import FAILURES_TO_OPEN
+from tillgate.gateway.sealing import Sealer
 
 
 def run(tmp_path, work):
@@ -271,5 +277,33 @@ def test_the_outcome_of_an_earlier_call_is_not_taken_for_the_awaited_ones(tmp_pa
         await side.until(lambda: len(side.network.calls) == 3)
         row = await side.row(1)
         assert (row.sends, row.sends_never_left) == (3, 0)
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("fault", ["unsealed", "read"])
+def test_a_pay_that_cannot_be_read_back_says_nothing_of_the_network(tmp_path, monkeypatch, fault):
+    """However often: the network was never asked, so new sales go on."""
+
+    async def work(side: Side):
+        if fault == "unsealed":
+            other = Sealer(bytes([1]) * 32, lambda length: bytes(length))
+            monkeypatch.setattr(side, "sealer", other)
+        else:
+
+            async def fails(key):
+                raise StoreError("the database could not be read")
+
+            monkeypatch.setattr(side.store, "load_pay_body", fails)
+        for number in range(FAILURES_TO_OPEN):
+            await side.stored(number, age_s=30)  # its pay counts as lost: it is sent again
+        await side.follower.recover()
+        for number in range(FAILURES_TO_OPEN):
+            while (await side.row(number)).sends_never_left == 0:
+                await asyncio.sleep(0.001)
+        assert side.network.calls == []
+        assert side.follower.networks() == {NAME: "up"}
+        history = await side.store.load_history(PaymentRequestId("pay_00000"))
+        assert b"the stored request cannot be read" in history[-1].detail
 
     run(tmp_path, work)

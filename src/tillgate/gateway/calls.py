@@ -46,6 +46,10 @@ Send = SendPay | SendInquiry | SendCancel | SendRefund
 TOO_MANY = "not sent: this process is too busy"
 
 
+class _Unreadable(Exception):
+    """The stored pay cannot be had, so nothing leaves."""
+
+
 class Calls:
     """The way out of one process."""
 
@@ -123,10 +127,14 @@ class Calls:
             return not_sent(send, TOO_MANY)
         if not _is_wanted(now, send):
             return not_sent(send, "not sent: not wanted any more")
-        if is_late:
-            outcome = await self._send_late(now, send, body, left)
-        else:
-            outcome = await self._send(now, send, body)
+        try:
+            if is_late:
+                outcome = await self._send_late(now, send, body, left)
+            else:
+                outcome = await self._send(now, send, body)
+        except _Unreadable as error:
+            # The network was not asked, so this says nothing of it: the circuit does not hear it.
+            return not_sent(send, str(error))
         name = now.order.connector
         changed = self._circuits[name].heard(outcome, self._clock.now())
         if changed:
@@ -147,10 +155,7 @@ class Calls:
         match send:
             case SendPay():
                 if body is None:
-                    try:
-                        body = await self._stored_body(payment)
-                    except (CannotUnseal, StoreError) as error:
-                        return PayNeverLeft(f"the stored request cannot be read: {error}")
+                    body = await self._stored_body(payment)
                 return await connector.pay(body)
             case SendInquiry():
                 return await connector.inquire(payment)
@@ -163,7 +168,10 @@ class Calls:
 
     async def _stored_body(self, payment: Payment) -> bytes:
         key = payment.payment_request_id
-        return self._sealer.unseal(await self._store.load_pay_body(key) or b"", key)
+        try:
+            return self._sealer.unseal(await self._store.load_pay_body(key) or b"", key)
+        except (CannotUnseal, StoreError) as error:
+            raise _Unreadable(f"the stored request cannot be read: {error}") from error
 
     def _time_left(self, payment: Payment) -> timedelta:
         """Until the time-out that the call was saved with; its grace for saving comes after it."""
