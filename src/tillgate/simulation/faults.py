@@ -242,6 +242,29 @@ AWAY_FOR: Table[int] = Table("away.for", (MINUTE, 2), (16 * MINUTE, 4), (3 * HOU
 """How long after the window closed such a network comes back."""
 
 
+SKEWS: Table[int] = Table(
+    "skew",
+    (0, 0.7),
+    (500 * MS, 0.06),
+    (-500 * MS, 0.06),
+    (2 * S, 0.05),
+    (-2 * S, 0.05),
+    (4 * S, 0.04),
+    (-4 * S, 0.04),
+)
+"""How far a gateway's clock is ahead of the network's."""
+JUMPS: Table[int] = Table("jump", (0, 0.92), (S, 0.02), (-S, 0.02), (3 * S, 0.02), (-3 * S, 0.02))
+SLOW_REQUEST: Table[int] = Table(
+    "call.slow", (3 * S, 2), (9 * S, 3), (20 * S, 2), (58 * S, 1), (62 * S, 1), (65 * S, 1)
+)
+SLOW_REPLY: Table[int] = Table(
+    "reply.slow", (2 * S, 2), (4900 * MS, 1), (7900 * MS, 1), (12 * S, 2)
+)
+NO_CONNECTION: Table[int] = Table("no_connection", (MS, 3), (S, 1), (2 * S, 1))
+"""How long it takes until it is sure that nothing was sent."""
+READ_LAG_MAX = 4 * S
+"""How long after it was placed an order may still be unknown to an inquiry or a cancel."""
+
 REFUSALS: Table[str] = Table(
     "refusal",
     ("PARAM_ILLEGAL", 3),

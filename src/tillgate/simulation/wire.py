@@ -22,20 +22,20 @@ from tillgate.simulation.dialects import (
     badly_signed,
     unreadable,
 )
-from tillgate.simulation.dice import Table
-from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
+from tillgate.simulation.faults import (
+    MINUTE,
+    MS,
+    NO_CONNECTION,
+    READ_LAG_MAX,
+    SLOW_REPLY,
+    SLOW_REQUEST,
+    Fault,
+    S,
+    Weather,
+)
 from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.stage import Case, Stage
 
-_SLOW: Table[int] = Table(
-    "call.slow", (3 * S, 2), (9 * S, 3), (20 * S, 2), (58 * S, 1), (62 * S, 1), (65 * S, 1)
-)
-_SLOW_REPLY: Table[int] = Table(
-    "reply.slow", (2 * S, 2), (4900 * MS, 1), (7900 * MS, 1), (12 * S, 2)
-)
-_NO_CONNECTION: Table[int] = Table("no_connection", (MS, 3), (S, 1), (2 * S, 1))
-READ_LAG_MAX = 4 * S
-"""How long after it was placed an order may still be unknown to an inquiry or a cancel."""
 Answers = Callable[["Flight", Event], None]
 
 
@@ -115,15 +115,15 @@ class Wire:
         match fate:
             case Fault.NEVER_SENT | Fault.NETWORK_DOWN:
                 never = NeverSent("refused")
-                stage.after(dice.pick(_NO_CONNECTION), self._end, flight, asked, never)
+                stage.after(dice.pick(NO_CONNECTION), self._end, flight, asked, never)
                 return
             case Fault.REQUEST_LOST | Fault.NETWORK_SILENT:
                 self._time_out(flight)
                 return
             case Fault.REQUEST_SLOW:
-                there = dice.pick(_SLOW) + dice.up_to("there.more", 1999) * MS
+                there = dice.pick(SLOW_REQUEST) + dice.up_to("there.more", 1999) * MS
             case Fault.DUPLICATE:
-                more = dice.pick(_SLOW) if dice.chance("duplicate.late", 0.5) else 50 * MS
+                more = dice.pick(SLOW_REQUEST) if dice.chance("duplicate.late", 0.5) else 50 * MS
                 case.flights += 1
                 stage.after(there + more, self._arrive_again, flight, leg)
             case _:
@@ -174,7 +174,7 @@ class Wire:
             return
         back = (20 + stage.dice.up_to("back", 180)) * MS
         if fate is Fault.REPLY_SLOW:
-            back = stage.dice.pick(_SLOW_REPLY)
+            back = stage.dice.pick(SLOW_REPLY)
             if back >= leg.timeout - 200 * MS:
                 self._time_out(flight, 200 * MS)
                 return

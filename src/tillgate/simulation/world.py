@@ -20,7 +20,9 @@ from tillgate.simulation.faults import (
     CLEARS_AFTER,
     DAY,
     HOUR,
+    JUMPS,
     MS,
+    SKEWS,
     WEATHERS,
     Fault,
     Outage,
@@ -51,17 +53,6 @@ _LIVES: Table[timedelta | None] = Table(
     (timedelta(seconds=5), 0.06),
     (timedelta(seconds=30), 0.06),
 )
-_SKEWS: Table[int] = Table(
-    "skew",
-    (0, 0.7),
-    (500 * MS, 0.06),
-    (-500 * MS, 0.06),
-    (2 * S, 0.05),
-    (-2 * S, 0.05),
-    (4 * S, 0.04),
-    (-4 * S, 0.04),
-)
-_JUMPS: Table[int] = Table("jump", (0, 0.92), (S, 0.02), (-S, 0.02), (3 * S, 0.02), (-3 * S, 0.02))
 SKEW_SLACK = 20 * S
 """What jumps and skew may add to a bound that is counted on the network's clock."""
 _HORIZON = 3 * HOUR
@@ -107,7 +98,7 @@ class World:
 
     def _draw_skews(self, dice: Dice) -> tuple[int, ...]:
         count = 2 if dice.chance("workers", 0.15) else 1
-        skews = tuple(dice.pick(_SKEWS) for _ in range(count))
+        skews = tuple(dice.pick(SKEWS) for _ in range(count))
         if any(skews):
             self._stage.count(Fault.CLOCK_SKEW)
         return skews
@@ -131,7 +122,7 @@ class World:
 
     def _plan_trouble(self, dice: Dice, workers: int) -> None:
         stage = self._stage
-        jump = dice.pick(_JUMPS)
+        jump = dice.pick(JUMPS)
         if jump:
             at = dice.up_to("jump.at", 80_000) * MS
             stage.after(at, self._nodes.jump, dice.up_to("jump.who", workers - 1), jump)

@@ -12,23 +12,24 @@ from tillgate.core.model import Call, PaymentRequestId
 from tillgate.core.results import Outcome
 from tillgate.simulation.dialects import FOREIGN_ID, SPOILT, Leg
 from tillgate.simulation.dice import Table
-from tillgate.simulation.faults import MS, Fault, S, Weather
+from tillgate.simulation.faults import (
+    MS,
+    NO_CONNECTION,
+    READ_LAG_MAX,
+    SLOW_REPLY,
+    SLOW_REQUEST,
+    Fault,
+    S,
+    Weather,
+)
 from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.loop import NEVER, Life
 from tillgate.simulation.gateway_depth.network_side import NetworkSide
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
 from tillgate.simulation.gateway_depth.tongues import Tongue
 from tillgate.simulation.stage import Case, Violated
-from tillgate.simulation.wire import READ_LAG_MAX
 from tillgate.transport import ConnectionBroke, NoConnection, Reply
 
-_SLOW: Table[int] = Table(
-    "call.slow", (3 * S, 2), (9 * S, 3), (20 * S, 2), (58 * S, 1), (62 * S, 1), (65 * S, 1)
-)
-_SLOW_REPLY: Table[int] = Table(
-    "reply.slow", (2 * S, 2), (4900 * MS, 1), (7900 * MS, 1), (12 * S, 2)
-)
-_NO_CONNECTION: Table[int] = Table("no_connection", (MS, 3), (S, 1), (2 * S, 1))
 _GARBAGE: Table[str] = Table(
     "garbage",
     *((how, 1) for how in ("half", "words", "other bytes", "unsigned", "5xx", "empty", "list")),
@@ -140,12 +141,12 @@ class Wire:
         there = (20 + dice.up_to("there", 180)) * MS
         match flight.fate:
             case Fault.NEVER_SENT | Fault.NETWORK_DOWN:
-                scene.after(dice.pick(_NO_CONNECTION), self._break, flight, NoConnection("refused"))
+                scene.after(dice.pick(NO_CONNECTION), self._break, flight, NoConnection("refused"))
                 return
             case Fault.REQUEST_SLOW:
-                there = dice.pick(_SLOW) + dice.up_to("there.more", 1999) * MS
+                there = dice.pick(SLOW_REQUEST) + dice.up_to("there.more", 1999) * MS
             case Fault.DUPLICATE:
-                more = dice.pick(_SLOW) if dice.chance("duplicate.late", 0.5) else 50 * MS
+                more = dice.pick(SLOW_REQUEST) if dice.chance("duplicate.late", 0.5) else 50 * MS
                 flight.case.flights += 1
                 scene.after(there + more, self._arrive_again, flight)
             case _:
@@ -193,7 +194,7 @@ class Wire:
                 scene.after(back, self._break, flight, ConnectionBroke("ServerDisconnectedError"))
             return
         if fate is Fault.REPLY_SLOW:
-            back = dice.pick(_SLOW_REPLY)
+            back = dice.pick(SLOW_REPLY)
         scene.after(back, self._end, flight, reply)
 
     def _post(self, flight: Flight) -> Reply:

@@ -16,8 +16,10 @@ from tillgate.simulation.faults import (
     AWAY_PAST_THE_CLOSE,
     CLEARS_AFTER,
     HOUR,
+    JUMPS,
     MINUTE,
     MS,
+    SKEWS,
     WEATHERS,
     Fault,
     Outage,
@@ -49,17 +51,6 @@ _STARTS: Table[datetime] = Table(
 )
 _ORDERS: Table[int] = Table("orders", (1, 0.35), (2, 0.3), (3, 0.2), (4, 0.08), (6, 0.07))
 _WORKERS: Table[int] = Table("workers", (1, 0.6), (2, 0.28), (3, 0.12))
-_SKEWS: Table[int] = Table(
-    "skew",
-    (0, 0.7),
-    (500 * MS, 0.06),
-    (-500 * MS, 0.06),
-    (2 * S, 0.05),
-    (-2 * S, 0.05),
-    (4 * S, 0.04),
-    (-4 * S, 0.04),
-)
-_JUMPS: Table[int] = Table("jump", (0, 0.92), (S, 0.02), (-S, 0.02), (3 * S, 0.02), (-3 * S, 0.02))
 _HORIZON = 8 * MINUTE
 """What would come later than this stays away, but for worlds near the close of the window."""
 _PAST_THE_CLOSE = 45 * MINUTE
@@ -117,7 +108,7 @@ class World:
         self._plan_trouble(dice, side)
 
     def _draw_skews(self, dice: Dice, workers: int) -> tuple[int, ...]:
-        skews = tuple(dice.pick(_SKEWS) for _ in range(workers))
+        skews = tuple(dice.pick(SKEWS) for _ in range(workers))
         if any(skews):
             self._scene.count(Fault.CLOCK_SKEW)
         return skews
@@ -146,7 +137,7 @@ class World:
     def _plan_trouble(self, dice: Dice, side: NetworkSide) -> None:
         scene, workers = self._scene, self._workers
         count = len(workers.all)
-        jump = dice.pick(_JUMPS)
+        jump = dice.pick(JUMPS)
         if jump:
             at = dice.up_to("jump.at", 80_000) * MS
             scene.after(at, workers.jump, dice.up_to("jump.who", count - 1), jump)
