@@ -7,16 +7,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from tests.proxy import Proxy
 from tests.sandbox.test_open_platform_api import APP, APP_KEY, PLATFORM_KEY, ring
-from tests.support import (
-    API_KEY,
-    Proxy,
-    Wallets,
-    alipay_plus_settings,
-    gateway,
-    order,
-    sandbox,
-)
+from tests.support import API_KEY, Wallets, alipay_plus_settings, gateway, order, sandbox
 from tillgate.connectors import ConnectorSettings
 from tillgate.sandbox.app import NetworkKeys
 

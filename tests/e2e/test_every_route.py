@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support import Proxy, Wallets, serving
+from tests.proxy import Proxy
+from tests.support import Wallets, serving
 from tillgate.cli.keys import Addresses, write_folder
 from tillgate.cli.serve import sandbox_settings
 from tillgate.clock import SystemClock
