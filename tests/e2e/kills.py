@@ -53,7 +53,32 @@ class Plan:
     fault_rate: float = 0.25
     lives_s: tuple[int, ...] = (10, 30, 60)
     customers: tuple[Customer, ...] = (*[Customer.QUICK] * 5, *[Customer.SLOW] * 3, *Customer)
+    ways: tuple[Way, ...]
     sandbox: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Way:
+    """Where a sale's code leads: the wallet, its customer who thinks first, its codes."""
+
+    wallet: str
+    slow: str
+    currency: str = "JPY"
+    kind: str = "cgcp"
+
+    def code(self, customer: Customer) -> dict[str, str]:
+        asked = {"wallet": self.wallet, "kind": self.kind}
+        return asked if customer is Customer.QUICK else asked | {"customer": self.slow}
+
+
+ALIPAY_PLUS = Way("gcash", "gcash_jose")
+KAKAOPAY = Way("kakaopay", "kakaopay_junho")
+ALIPAY_CN = Way("alipay_cn", "alipay_cn_fang", "CNY", "alipay_cn_hk")
+DIRECT = {
+    "alipay_cn": "/gateway.do",
+    "kakaopay": "",
+}
+"""What the gateway is connected to directly, and the end of each address."""
 
 
 @dataclass
@@ -61,6 +86,7 @@ class Sale:
     """One sale as its till saw it."""
 
     number: int
+    way: Way
     customer: Customer
     amount: int
     key: str
@@ -139,7 +165,8 @@ class Stage:
     @contextlib.asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
         port = free_port()
-        write_folder(self.folder, Addresses(gateway=f"127.0.0.1:{port}", sandbox="127.0.0.1:0"))
+        addresses = Addresses(gateway=f"127.0.0.1:{port}", sandbox="127.0.0.1:0")
+        write_folder(self.folder, addresses, list(DIRECT))
         self.api_key = api_key(self.folder)
         self.url = f"http://127.0.0.1:{port}"
         sandbox = await asyncio.to_thread(
@@ -154,6 +181,9 @@ class Stage:
                 self.environ = {
                     "TILLGATE_ALIPAY_PLUS_BASE_URL": self.calls.url,
                     "TILLGATE_PUBLIC_URL": self.notices.url,
+                } | {
+                    f"TILLGATE_CONNECTOR_{name.upper()}_BASE_URL": self.calls.url + end
+                    for name, end in DIRECT.items()
                 }
                 await self.start()
                 try:
@@ -186,6 +216,7 @@ class Stage:
         dice = self.dice
         return Sale(
             number=number,
+            way=dice.choice(self.plan.ways),
             customer=dice.choice(self.plan.customers),
             amount=dice.randint(1, 500),
             key=f"{self.plan.seed}-{number}",
@@ -196,11 +227,11 @@ class Stage:
     async def sell(self, sale: Sale, moment: float, dice: Random) -> None:
         """One sale from the scan to its end."""
         await asyncio.sleep(moment)
-        holder = {} if sale.customer is Customer.QUICK else {"customer": "kakaopay_junho"}
+        holder = sale.way.code(sale.customer)
         async with self.session.post(f"{self.sandbox_url}/sandbox/codes", json=holder) as drawn:
             code = (await drawn.json())["code"]
         sale.placed = time.monotonic()
-        amount = {"currency": "JPY", "value": sale.amount}
+        amount = {"currency": sale.way.currency, "value": sale.amount}
         order = {"merchant_order_id": sale.key, "amount": amount}
         body = {"code": code, "order": order, "expires_in_s": sale.life_s}
         headers = {"Idempotency-Key": sale.key, "Prefer": f"wait={dice.choice((0, 2, 10))}"}
