@@ -1,0 +1,86 @@
+"""What the commands' parsers share: their form, their kinds of values, the options of tills and
+servers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from tillgate.settings import SANDBOX_DIRECT
+
+TILL_HELP = "a till's settings, as the demo writes them (default: TILLGATE_TILL)"
+
+
+def command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    what: str,
+    examples: str,
+    run: Callable[[argparse.Namespace], int],
+) -> argparse.ArgumentParser:
+    """A command with its description and its examples."""
+    parser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_till_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that speaks to the gateway as a till."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--gateway", metavar="URL", help="default: TILLGATE_GATEWAY_URL")
+    parser.add_argument(
+        "--api-key-file", metavar="FILE", help="default: the key in TILLGATE_API_KEY"
+    )
+    parser.add_argument("--till", metavar="FILE", help=TILL_HELP)
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `serve` and `sandbox`."""
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="default: TILLGATE_SETTINGS, else tillgate.toml here; see docs/settings.md",
+    )
+    parser.add_argument("--listen", metavar="HOST:PORT", help="instead of the settings' address")
+    # For a parent that must not leave children behind, however it ends.
+    parser.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+
+
+def count(text: str) -> int:
+    """How many: 1 to a milliard."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 10**9):
+        raise argparse.ArgumentTypeError("a whole number from 1 to 1000000000 is needed")
+    return int(text)
+
+
+def whole(text: str) -> int:
+    """A seed: a whole number of at most 18 digits."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise argparse.ArgumentTypeError("a whole number of at most 18 digits is needed")
+    return int(text)
+
+
+def direct_names(text: str) -> tuple[str, ...]:
+    """Wallets that the sandbox plays for a direct connection, comma-separated."""
+    names = tuple(filter(None, map(str.strip, text.split(","))))
+    for name in names:
+        if name not in SANDBOX_DIRECT:
+            raise argparse.ArgumentTypeError(
+                f"there is no {name!r}; there are {', '.join(SANDBOX_DIRECT)}"
+            )
+    return tuple(dict.fromkeys(names))
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
+        raise argparse.ArgumentTypeError("a whole number from 1 is needed")
+    return int(text)
