@@ -22,12 +22,12 @@ from tillgate.alipaycn.messages import (
     QueryAnswer,
     RefundAnswer,
 )
-from tillgate.alipayplus.client import BadlySigned, NeverSent, NoAnswer, Unreadable
+from tillgate.alipayplus.client import BadlySigned, NeverSent, NoAnswer, Unreadable, posted
 from tillgate.alipayplus.messages import BadMessage
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core import results
-from tillgate.transport import ConnectionBroke, NoConnection, Transport
+from tillgate.transport import Reply, Transport
 
 log = logging.getLogger(__name__)
 
@@ -108,17 +108,10 @@ class AlipayCnClient:
             self.credentials.signing_key, self.parameters(method.name, biz_content)
         )
         headers = {"Content-Type": CONTENT_TYPE, "Accept-Encoding": "identity"}
-        try:
-            status, _, raw = await self._transport.post("", body, headers, method.timeout_s)
-        except NoConnection as error:
-            return NeverSent(f"no connection ({error})")
-        except TimeoutError:
-            return NoAnswer(f"no answer within {method.timeout_s:g} s")
-        except ConnectionBroke as error:
-            return NoAnswer(f"the connection broke ({error})")
-        if status != 200:
-            return NoAnswer(f"HTTP status {status}")
-        return self._read(method, raw)
+        reply = await posted(self._transport, "", body, headers, method.timeout_s)
+        if not isinstance(reply, Reply):
+            return reply
+        return self._read(method, reply.body)
 
     def parameters(self, method: str, biz_content: bytes) -> dict[str, str]:
         """What is signed and sent now: all but `biz_content` may differ from send to send."""

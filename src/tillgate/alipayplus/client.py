@@ -9,6 +9,7 @@ sent" is said only where no connection was usable; everything else that goes wro
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -26,7 +27,7 @@ from tillgate.alipayplus.messages import (
 )
 from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
 from tillgate.clock import Clock
-from tillgate.transport import ConnectionBroke, NoConnection, Transport
+from tillgate.transport import ConnectionBroke, NoConnection, Reply, Transport
 
 CLOCK_SKEW_MAX = timedelta(seconds=5)
 """A pay answer says no `paymentRequestId`, so one that is older than its request is somebody
@@ -158,17 +159,10 @@ class AlipayPlusClient:
             "Request-Time": time,
             "Signature": me.signing_key.sign(api.path, me.client_id, time, body),
         }
-        try:
-            reply = await self._transport.post(api.path, body, headers, api.timeout_s)
-        except NoConnection as error:
-            return NeverSent(f"no connection ({error})")
-        except TimeoutError:
-            return NoAnswer(f"no answer within {api.timeout_s:g} s")
-        except ConnectionBroke as error:
-            return NoAnswer(f"the connection broke ({error})")
-        status, answer_headers, raw = reply
-        if status != 200:
-            return NoAnswer(f"HTTP status {status}")
+        reply = await posted(self._transport, api.path, body, headers, api.timeout_s)
+        if not isinstance(reply, Reply):
+            return reply
+        _, answer_headers, raw = reply
         answer_time = answer_headers.get("Response-Time")
         try:
             if answer_headers.get("Client-Id", me.client_id) != me.client_id:
@@ -200,6 +194,23 @@ class AlipayPlusClient:
             self._skew_told_at = now
             seconds = (answered_at - now).total_seconds()
             log.warning("alert: the network's clock is %+.0f s from ours", seconds)
+
+
+async def posted(
+    transport: Transport, path: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+) -> Reply | NoAnswer | NeverSent:
+    """The answer with HTTP status 200, or what became of the call instead. Never raises, but for
+    its own cancellation.
+    """
+    try:
+        reply = await transport.post(path, body, headers, timeout_s)
+    except NoConnection as error:
+        return NeverSent(f"no connection ({error})")
+    except TimeoutError:
+        return NoAnswer(f"no answer within {timeout_s:g} s")
+    except ConnectionBroke as error:
+        return NoAnswer(f"the connection broke ({error})")
+    return reply if reply.status == 200 else NoAnswer(f"HTTP status {reply.status}")
 
 
 def _is_apart(offset: timedelta) -> bool:
