@@ -186,7 +186,9 @@ class Consults(Protocol):
     """Can tell whose a code is before anything is paid: AlipayHK's `codeConsult`."""
 
     async def consult(self, code: str) -> str | None:
-        """The wallet's brand, such as `ALIPAY_CN` or `ALIPAY_HK`; None when it did not say."""
+        """The wallet's brand, such as `ALIPAY_CN` or `ALIPAY_HK`; empty when the answer names none,
+        None when there was no usable answer.
+        """
         ...
 
 

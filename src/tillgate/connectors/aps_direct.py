@@ -45,15 +45,14 @@ class ConsultingApsDirect(ApsDirect):
         self._consult = consult
 
     async def consult(self, code: str) -> str | None:
-        """Ask `codeConsult`; it uses nothing up. None when the wallet did not say."""
+        """Ask `codeConsult`; it uses nothing up. See `Consults`."""
         body = messages.encode(messages.CodeConsultRequest(code_value=code))
         result = await self._client.call(self._consult, body)
         if not isinstance(result, Answered):
             return None
         answer = result.message
-        if answer.result.result_status is not Outcome.SUCCESS or not answer.psp_site_name:
-            return None
-        return answer.psp_site_name
+        is_told = answer.result.result_status is Outcome.SUCCESS
+        return (answer.psp_site_name or "") if is_told else ""
 
 
 def build(settings: ConnectorSettings, clock: Clock) -> ApsDirect:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,10 +12,17 @@ from tillgate.clock import Clock
 from tillgate.connectors import Connector, Consults
 from tillgate.core.codes import mask
 from tillgate.core.errors import InvalidCode, KeyReused, NoRoute, OrderTaken, RequestError
-from tillgate.core.model import Order, Payment, PaymentRequestId
+from tillgate.core.model import (
+    InquiryRefused,
+    InquiryUnanswered,
+    Order,
+    Payment,
+    PaymentRequestId,
+)
 from tillgate.core.money import Money
 from tillgate.core.payment import expiry, open_payment
 from tillgate.core.routing import Identified, settled
+from tillgate.gateway.circuit import Circuit
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.history import opened_row
 from tillgate.gateway.routes import Routes
@@ -24,6 +32,8 @@ from tillgate.store import KeyHeld, Opening, OrderHeld, Request
 from tillgate.store import Store as PaymentStore
 
 Place = TypeVar("Place", Store, Terminal)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +87,7 @@ class Acceptance:
         self._sealer = sealer
         self._clock = clock
         self._draw_id = draw_id
+        self._consults = Circuit()
 
     async def accept(self, merchant: Merchant, idempotency_key: str, asked: Asked) -> Accepted:
         """Open the payment, or find the one that the same request opened before.
@@ -143,9 +154,15 @@ class Acceptance:
             return identified
         asked: object = self._connectors.get(consult.ask)
         is_up = self._follower.networks().get(consult.ask) == "up"
-        if not (isinstance(asked, Consults) and is_up):
+        circuit, now = self._consults, self._clock.now()
+        if not (isinstance(asked, Consults) and is_up and circuit.admits(now)):
             return settled(identified, None)
-        return settled(identified, await asked.consult(code))
+        answer = await asked.consult(code)
+        outcome = InquiryUnanswered("") if answer is None else InquiryRefused("")
+        changed = circuit.heard(outcome, self._clock.now())
+        if changed:
+            log.warning("alert: %s: codeConsult: %s", consult.ask, changed)
+        return settled(identified, answer or None)
 
     def _connector(self, identified: Identified) -> Connector:
         if identified.kind is None:
