@@ -26,12 +26,12 @@ from tillgate.core.model import (
 from tillgate.core.payment import is_call_of, step
 from tillgate.gateway.follow import OVERDUE, SAVE_ATTEMPTS_MAX, STORE_RETRY_S
 from tillgate.simulation.checks import check_commit, check_money, check_send
-from tillgate.simulation.dialects import FOREIGN_ID, Dialect
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.other_side import Told as TellsOf
 from tillgate.simulation.people import Told
+from tillgate.simulation.speech import FOREIGN_ID, Dialect
 from tillgate.simulation.stage import MICROSECOND, Case, Stage, Subject
 from tillgate.simulation.wire import Flight, Wire
 

@@ -16,10 +16,10 @@ from tillgate.sandbox.ledger import Kind
 from tillgate.sandbox.network import NotWaiting
 from tillgate.sandbox.payment import State
 from tillgate.sandbox.wallets import Customer
-from tillgate.simulation.dialects import Dialect, Leg
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import HOUR, MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.network import CLIENT_ID, WALLET, BreakingNetwork, draw_choices
+from tillgate.simulation.speech import Dialect, Leg
 from tillgate.simulation.stage import Case, Stage
 
 _DECIDES: Table[int | None] = Table(

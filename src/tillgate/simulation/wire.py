@@ -14,14 +14,6 @@ from typing import Any, cast
 from tillgate.alipayplus.client import CLOCK_SKEW_MAX, NeverSent, NoAnswer
 from tillgate.core.model import Call, Event
 from tillgate.core.results import Outcome
-from tillgate.simulation.dialects import (
-    SPOILT,
-    Crossing,
-    Dialect,
-    Leg,
-    badly_signed,
-    unreadable,
-)
 from tillgate.simulation.faults import (
     MINUTE,
     MS,
@@ -34,6 +26,14 @@ from tillgate.simulation.faults import (
     Weather,
 )
 from tillgate.simulation.other_side import OtherSide
+from tillgate.simulation.speech import (
+    SPOILT,
+    Crossing,
+    Dialect,
+    Leg,
+    badly_signed,
+    unreadable,
+)
 from tillgate.simulation.stage import Case, Stage
 
 Answers = Callable[["Flight", Event], None]

@@ -10,14 +10,14 @@ from typing import Any
 
 from tillgate.connectors import NotifyAnswer, NotifyCall
 from tillgate.core.model import Call, Status
-from tillgate.simulation.dialects import Leg
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, Fault, Weather
 from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.keys import Keys
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
-from tillgate.simulation.gateway_depth.tongues import FORGERIES, Headers, Tongue
+from tillgate.simulation.gateway_depth.tongue import FORGERIES, Headers, Tongue
 from tillgate.simulation.other_side import NOTIFY_WAITS, OtherSide, Told
+from tillgate.simulation.speech import Leg
 from tillgate.simulation.stage import Case, Violated
 from tillgate.transport import Reply
 

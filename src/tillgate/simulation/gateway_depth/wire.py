@@ -10,7 +10,6 @@ from typing import Any
 
 from tillgate.core.model import Call, PaymentRequestId
 from tillgate.core.results import Outcome
-from tillgate.simulation.dialects import FOREIGN_ID, SPOILT, Leg
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import (
     MS,
@@ -26,7 +25,8 @@ from tillgate.simulation.gateway_depth.book import Book
 from tillgate.simulation.gateway_depth.loop import NEVER, Life
 from tillgate.simulation.gateway_depth.network_side import NetworkSide
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
-from tillgate.simulation.gateway_depth.tongues import Tongue
+from tillgate.simulation.gateway_depth.tongue import Tongue
+from tillgate.simulation.speech import FOREIGN_ID, SPOILT, Leg
 from tillgate.simulation.stage import Case, Violated
 from tillgate.transport import ConnectionBroke, NoConnection, Reply
 

@@ -26,7 +26,7 @@ from tillgate.simulation.gateway_depth.keys import Keys
 from tillgate.simulation.gateway_depth.loop import Life
 from tillgate.simulation.gateway_depth.network_side import Answered
 from tillgate.simulation.gateway_depth.scene import Scene, Trouble
-from tillgate.simulation.gateway_depth.tongues import Tongue
+from tillgate.simulation.gateway_depth.tongue import Tongue
 from tillgate.simulation.gateway_depth.wire import Wire, WorldTransport
 from tillgate.simulation.nodes import SKEW_MAX
 from tillgate.store.sqlite import SqliteStore
