@@ -94,8 +94,8 @@ def check_step(before, name, now, taken):
         assert after.next_action_at is not None
     if after.status in RESTING:
         assert after.is_final
-        is_looking = after.status is Status.CANCELLED and after.was_cancelled_there
-        assert after.next_action_at is None or (is_looking and after.next_action is Call.INQUIRY)
+        is_looking = after.status is Status.CANCELLED and after.next_action is Call.INQUIRY
+        assert after.next_action_at is None or is_looking
     if after.status in {Status.FAILED, Status.CANCELLED} and after.status is not before.status:
         assert after.sends_open == 0 or name in EXPLICIT
     if after.status is Status.SUCCEEDED and before.status is Status.PENDING:
@@ -111,6 +111,10 @@ def check_step(before, name, now, taken):
 @given(POLICIES, WALKS)
 @example(POLICY, [(1, "pay F judged"), (20, "notified S"), (1, "cancel S")])
 @example(POLICY, [(1, "pay U in process"), (1, "cancel asked"), (1, "cancel S"), (1, "notified S")])
+@example(
+    POLICY,
+    [(0, "cancel asked"), (9, "pay F judged"), (9, "cancel too late"), (9, "inquiry F")],
+)
 def test_whatever_comes_the_rules_hold(policy, facts):
     payment, now = opened(policy=policy), PLACED
     for wait, name in facts:
