@@ -90,6 +90,15 @@ class Shop:
     async def after(self, payment: dict[str, Any], wait: int = 20) -> dict[str, Any]:
         return (await self.ask("GET", f"/v1/payments/{payment['id']}", wait=wait))[1]
 
+    async def acknowledged(self, payment: dict[str, Any]) -> dict[str, Any]:
+        """The payment at the wallets' side, once we have acknowledged its notification."""
+        for _ in range(1000):
+            there = await self.wallets.get(f"/payments/{payment['id']}")
+            if there["notification"] and there["notification"]["is_acknowledged"]:
+                return there
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"not acknowledged: {there}")
+
     async def cancel(self, payment: dict[str, Any]) -> dict[str, Any]:
         return (await self.ask("POST", f"/v1/payments/{payment['id']}/cancel", wait=20))[1]
 
@@ -108,7 +117,7 @@ def in_a_shop(tmp_path, work, **environ):
             there = proxy.url.removeprefix("http://")
             write_folder(tmp_path, Addresses(gateway="127.0.0.1:0", sandbox=there), DIRECT)
             file = tmp_path / "tillgate.toml"
-            sandbox = create_app(sandbox_settings(load_sandbox({}, file)), SystemClock())
+            sandbox = create_app(sandbox_settings(load_sandbox(environ, file)), SystemClock())
             network = await stack.enter_async_context(serving(sandbox, listener))
             door = listen(Address("127.0.0.1", 0))
             settings = load_gateway({"TILLGATE_ROUTING_CN_HK_FIRST": "consult"} | environ, file)
@@ -159,6 +168,35 @@ def test_in_process_then_confirmed(tmp_path, route):
         "PENDING",
         "SUCCEEDED",
         [(route.connector, 1, AMOUNT["value"])],
+    )
+
+
+NOTIFIED = [
+    *((route, "confirm") for route in ROUTES),
+    *((route, "decline") for route in ROUTES if route.connector != "alipay_cn"),
+]
+"""AlipayCN tells of what was paid only (ADR 0016)."""
+
+
+@pytest.mark.parametrize(("route", "act"), NOTIFIED, ids=lambda it: getattr(it, "connector", it))
+def test_one_notification_ends_it_and_is_acknowledged(tmp_path, route, act):
+    """At each connector's own address, with its own keys; nobody has to ask."""
+
+    async def work(shop):
+        waiting = await shop.pay(route, "order-1", asks=True)
+        await shop.thumb(waiting, act)
+        there = await shop.acknowledged(waiting)
+        ended = await shop.after(waiting)
+        _, told = await shop.ask("GET", f"/v1/payments/{waiting['id']}/events")
+        kinds = [event["kind"] for event in told["events"]]
+        return ended["status"], kinds, there["notification"]["sent_count"], there["net_debit"]
+
+    is_paid = act == "confirm"
+    assert in_a_shop(tmp_path, work, TILLGATE_SANDBOX_NOTIFY_DELAY_S="0") == (
+        "SUCCEEDED" if is_paid else "FAILED",
+        ["accepted", "pay_answered", "notified"],
+        1,
+        AMOUNT["value"] if is_paid else 0,
     )
 
 
