@@ -42,8 +42,8 @@ class ScriptedPlatform(ScriptedNetwork):
                     for name, _, value in (line.partition(":") for line in head[1:] if line)
                 }
                 body = await reader.readexactly(int(headers["content-length"]))
-                assert head[0] == "POST /gateway.do HTTP/1.1"
-                raw = signing.read_form(body)
+                assert head[0] == "POST /gateway.do?charset=utf-8 HTTP/1.1"
+                raw = signing.read_form(body) | {b"charset": b"utf-8"}
                 signing.verify(ring(acquirer_key()), signing.request_content(raw), raw.get(b"sign"))
                 fields = {name.decode(): value.decode() for name, value in raw.items()}
                 asked = Asked(

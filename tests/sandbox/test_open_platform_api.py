@@ -305,9 +305,9 @@ GOOD = {
 }
 
 
-async def posted(rig, body, **kwargs):
+async def posted(rig, body, query="", **kwargs):
     async with aiohttp.ClientSession() as session:
-        async with session.post(f"{rig.url}/gateway.do", data=body, **kwargs) as answer:
+        async with session.post(f"{rig.url}/gateway.do{query}", data=body, **kwargs) as answer:
             assert answer.status == 200
             assert answer.headers["Content-Type"] == "text/html;charset=utf-8"
             return json.loads(await answer.read())
@@ -343,6 +343,25 @@ def test_what_is_refused_before_any_method_sees_it(keys, change, code, sub_code,
     answer = told[messages.member_of(fields["method"])]
     assert (answer["code"], answer["sub_code"]) == (code, sub_code)
     assert ("sign" in told) is is_signed
+
+
+CHINESE = GOOD | {"biz_content": '{"out_trade_no":"订单"}'}
+
+
+@pytest.mark.parametrize(
+    ("query", "in_address", "sub_code"),
+    [
+        ("?charset=utf-8", {"charset": "utf-8"}, "ACQ.TRADE_NOT_EXIST"),
+        ("", {}, "isv.invalid-signature"),
+    ],
+)
+def test_without_charset_in_the_address_a_form_is_read_as_gbk(keys, query, in_address, sub_code):
+    in_body = {name: value for name, value in CHINESE.items() if name not in in_address}
+
+    async def work(rig):
+        return await posted(rig, signing.signed_form(APP_KEY, in_body, in_address), query=query)
+
+    assert play(keys, work)["alipay_trade_query_response"]["sub_code"] == sub_code
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import unquote_to_bytes, urlencode
 
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 
 ALGORITHM = "RSA2"
 """The only one that new applications get (page "Signing")."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class BadForm(ValueError):
@@ -71,9 +73,14 @@ def sign(key: SigningKey, content: bytes) -> str:
     return base64.b64encode(key.sign_content(content)).decode()
 
 
-def signed_form(key: SigningKey, parameters: Mapping[str, str]) -> bytes:
-    """The body of a request: its parameters with `sign` among them, as a form."""
-    content = request_content({n.encode(): v.encode() for n, v in parameters.items()})
+def signed_form(
+    key: SigningKey, parameters: Mapping[str, str], in_address: Mapping[str, str] = NOTHING
+) -> bytes:
+    """The body of a request: its parameters with `sign` among them, as a form. What travels in the
+    address is signed with them.
+    """
+    signed = {**parameters, **in_address}
+    content = request_content({n.encode(): v.encode() for n, v in signed.items()})
     return urlencode({**parameters, "sign": sign(key, content)}).encode()
 
 

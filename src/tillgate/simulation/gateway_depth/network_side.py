@@ -62,12 +62,13 @@ class NetworkSide(OtherSide):
         self, case: Case, leg: Leg, path: str, body: bytes, headers: Mapping[str, str]
     ) -> Reply:
         """A request arrives: the sandbox's ASGI application answers at once."""
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": "POST",
             "path": path,
             "raw_path": path.encode(),
-            "query_string": b"",
+            "query_string": query.encode(),
             "headers": [(k.lower().encode(), v.encode()) for k, v in headers.items()],
         }
         sent: list[Any] = []
