@@ -24,7 +24,7 @@ from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
 from tillgate.merchants import Directory, hash_key, read_directory
-from tillgate.server import Address, listen, url_of
+from tillgate.server import Address, Protocol, listen, url_of
 from tillgate.wiring import build_gateway
 
 CLIENT_ID = "SANDBOX_5Y0000000000"
@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
 async def serving(app: Any, listener: socket.socket) -> AsyncIterator[str]:
     """Serve an application in this loop; gives its URL."""
     config = uvicorn.Config(
-        app, lifespan="on", log_config=None, http="httptools", timeout_graceful_shutdown=2
+        app, lifespan="on", log_config=None, http=Protocol, timeout_graceful_shutdown=2
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -18,6 +18,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_S = 75
 """Longer than any client keeps an idle connection (aiohttp 15 s, nginx 60 s), so that the client
@@ -58,6 +59,17 @@ def url_of(listener: socket.socket) -> str:
     """`http://127.0.0.1:8080` of a bound socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Protocol(HttpToolsProtocol):
+    """Tells an application which connection a request came on, as an extension of its scope: the
+    sandbox cuts connections on purpose.
+    """
+
+    def on_message_begin(self) -> None:
+        """A request's first byte came."""
+        super().on_message_begin()
+        self.scope["extensions"] = {"tillgate.transport": {"transport": self.transport}}
 
 
 class _Server(uvicorn.Server):
@@ -101,7 +113,7 @@ def serve(
     config = uvicorn.Config(
         app,
         loop="none",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

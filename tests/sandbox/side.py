@@ -29,7 +29,7 @@ from tillgate.sandbox.choices import Choices
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.wallets import load_wallets
-from tillgate.server import Address, listen, url_of
+from tillgate.server import Address, Protocol, listen, url_of
 
 CLIENT = "SANDBOX_5Y0000000000000"
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -213,7 +213,7 @@ async def running(keys: Keys, clock=None, **changes) -> AsyncIterator[Rig]:
     # asyncio's own loop leaves Nagle's algorithm on for a socket made without a protocol number;
     # every answer of two writes would wait 40 ms for an acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(app, http="httptools", ws="none", lifespan="on", log_config=None)
+    config = uvicorn.Config(app, http=Protocol, ws="none", lifespan="on", log_config=None)
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await server.is_up.wait()

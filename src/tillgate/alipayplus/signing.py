@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
@@ -220,6 +221,27 @@ class KeyRing:
                 continue
             return
         raise BadSignature("the signature does not fit these bytes and any key known here")
+
+    def fingerprints(self) -> dict[int, str]:
+        """The SHA-256 of each key's DER by version: what two sides can compare in the open."""
+        return {
+            version: hashlib.sha256(
+                key.public_bytes(
+                    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+                )
+            ).hexdigest()
+            for version, key in self._keys.items()
+        }
+
+    def version_of(self, content: bytes, signature: bytes) -> int | None:
+        """Whose signature it is: the version of the key that made it; None: no key known here."""
+        for version, key in self._keys.items():
+            try:
+                key.verify(signature, content, _PADDING, _HASH)
+            except InvalidSignature:
+                continue
+            return version
+        return None
 
     def _in_order(self, version: int | None) -> list[rsa.RSAPublicKey]:
         named = self._keys.get(version) if version is not None else None

@@ -4,7 +4,6 @@ the notifiers and the timers of expiries.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -23,8 +22,10 @@ from tillgate.core.routing_table import ALIPAY_CN, ALIPAY_PLUS
 from tillgate.ids import new_secret
 from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
-from tillgate.sandbox.control_api import ControlApi, http_error, problem, request_error
+from tillgate.sandbox.control_api import ControlApi
+from tillgate.sandbox.control_words import http_error, problem, request_error
 from tillgate.sandbox.exchanges import Exchanges
+from tillgate.sandbox.fates import Fates
 from tillgate.sandbox.network import ACQUIRER_ID, Network
 from tillgate.sandbox.networks import Networks
 from tillgate.sandbox.notices import Notices
@@ -32,8 +33,11 @@ from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.open_platform import OpenPlatform
 from tillgate.sandbox.open_platform_api import PATH as OPEN_PLATFORM_PATH
 from tillgate.sandbox.open_platform_api import OpenPlatformApi
+from tillgate.sandbox.rules_api import RulesApi
+from tillgate.sandbox.scripts import Scripts
 from tillgate.sandbox.signed_api import ALIPAY_PLUS_FOLDER, SignedApi
 from tillgate.sandbox.town import Town
+from tillgate.sandbox.town_clock import Alarm, TownClock
 from tillgate.sandbox.wallets import Wallets
 
 log = logging.getLogger(__name__)
@@ -84,6 +88,7 @@ class SandboxSettings:
         notify_retries_s: waits before each resend of one that was not acknowledged.
         latency_s: added to each pay answer.
         choices: what the public pages leave open.
+        has_magic: whether amounts such as 77701 choose what is played (`plays.MAGIC`).
         direct: by names of `DIRECT` or `alipay_cn`, the wallets that can be called directly, too;
             what the open platform calls an app id is a Client-Id here.
     """
@@ -97,6 +102,7 @@ class SandboxSettings:
     latency_s: float = 0.0
     choices: Choices = DEFAULTS
     direct: dict[str, NetworkKeys] = field(default_factory=dict)
+    has_magic: bool = True
 
 
 def random_digits(count: int) -> str:
@@ -110,10 +116,11 @@ def create_app(
     settings: SandboxSettings, clock: Clock, digits: Digits = random_digits
 ) -> Starlette:
     """The sandbox, ready to be served. Its state lives and dies with it."""
-    record, town = Exchanges(), Town(settings.wallets, digits)
+    record, town, clock = Exchanges(), Town(settings.wallets, digits), TownClock(clock)
+    scripts = Scripts(has_magic=settings.has_magic)
 
     def side(name: str, keys: NetworkKeys, place: Place) -> _Side:
-        return _Side(settings, clock, digits, record, town, name, keys, place)
+        return _Side(settings, clock, digits, record, town, scripts, name, keys, place)
 
     own = NetworkKeys(
         signing_key=settings.signing_key, acquirers=settings.acquirers, choices=settings.choices
@@ -139,6 +146,8 @@ def create_app(
         clock,
         beat,
     )
+    rings = {name: keys for each in sides for name, keys in each.acquirers.items()}
+    rules = RulesApi(scripts, clock, record, rings, beat)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -148,11 +157,11 @@ def create_app(
             yield
         finally:
             for each in sides:
-                each.pulse.stop()
                 await each.notifier.close()
+            clock.stop()
 
     return Starlette(
-        routes=[*(each.route for each in sides), *control.routes()],
+        routes=[*(each.route for each in sides), *control.routes(), *rules.routes()],
         lifespan=lifespan,
         exception_handlers={
             RequestError: request_error,
@@ -168,10 +177,11 @@ class _Side:
     def __init__(
         self,
         settings: SandboxSettings,
-        clock: Clock,
+        clock: TownClock,
         digits: Digits,
         record: Exchanges,
         town: Town,
+        scripts: Scripts,
         name: str,
         keys: NetworkKeys,
         place: Place,
@@ -186,6 +196,8 @@ class _Side:
             serves=place.serves,
             town=town,
         )
+        self.acquirers = keys.acquirers
+        fates = Fates(self.network, scripts)
         self.notifier = Notifier(
             signing_key=keys.signing_key,
             acquirers=keys.acquirers,
@@ -194,7 +206,10 @@ class _Side:
             tell=self.network.notification,
             delay_s=settings.notify_delay_s,
             retries_s=settings.notify_retries_s,
+            sleep=clock.sleep,
+            fates=fates,
         )
+        fates.tell_now = self.notifier.first_send
         self.pulse = _Pulse(self.network, self.notifier, clock)
         api = SignedApi(
             self.network,
@@ -206,6 +221,7 @@ class _Side:
             latency_s=settings.latency_s,
             folder=place.folder,
             has_consult=place.has_consult,
+            fates=fates,
         )
         self.route: BaseRoute = Mount(place.prefix, app=api)
 
@@ -216,7 +232,7 @@ class _OpenPlatformSide:
     def __init__(
         self,
         settings: SandboxSettings,
-        clock: Clock,
+        clock: TownClock,
         digits: Digits,
         record: Exchanges,
         town: Town,
@@ -225,6 +241,7 @@ class _OpenPlatformSide:
         self.network = Network(
             settings.wallets, digits, record, name=ALIPAY_CN, serves=ALIPAY_CN, town=town
         )
+        self.acquirers = keys.acquirers
         self.notifier = Notices(
             self.network,
             signing_key=keys.signing_key,
@@ -233,6 +250,7 @@ class _OpenPlatformSide:
             record=record,
             delay_s=settings.notify_delay_s,
             retries_s=settings.notify_retries_s,
+            sleep=clock.sleep,
         )
         self.pulse = _Pulse(self.network, self.notifier, clock)
         api = OpenPlatformApi(
@@ -248,35 +266,30 @@ class _OpenPlatformSide:
 
 
 class _Pulse:
-    """After each message: closes what expired, hands ends to the notifier, sets the next timer."""
+    """After each message: closes what expired, hands ends to the notifier, sets the next alarm."""
 
-    def __init__(self, network: Network, notifier: Notifier, clock: Clock) -> None:
+    def __init__(self, network: Network, notifier: Notifier, clock: TownClock) -> None:
         self._network = network
         self._notifier = notifier
         self._clock = clock
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
 
     def beat(self) -> None:
-        now = self._clock.now()
-        next_at = self._network.expire(now)
+        next_at = self._network.expire(self._clock.now())
         for payment in self._network.take_finals():
             self._notifier.schedule(payment)
+        if held := self._notifier.held():
+            self._notifier.release(self._network.cancelled_among(held))
         if next_at is None:
             return
-        due_s = max(0.001, (next_at - now).total_seconds())
-        loop = asyncio.get_running_loop()
-        if self._timer is not None and not self._timer.cancelled():
-            if self._timer.when() <= loop.time() + due_s:
+        if self._alarm is not None:
+            if self._alarm.at <= next_at:
                 return  # it comes in time, looks again and is set anew
-            self._timer.cancel()
-        self._timer = loop.call_later(due_s, self._ring)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+            self._alarm.cancel()
+        self._alarm = self._clock.call_at(next_at, self._ring)
 
     def _ring(self) -> None:
-        self._timer = None
+        self._alarm = None
         self.beat()
 
 

@@ -35,12 +35,17 @@ Digits = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedCode:
-    """A code on a customer's screen. `repr()` never shows it: it is a credential."""
+    """A code on a customer's screen. `repr()` never shows it: it is a credential.
+
+    Attributes:
+        play: what is played when it is scanned (`plays.PLAYS`).
+    """
 
     code: str
     kind: CodeKind
     customer: Customer
     expires_at: datetime
+    play: str | None = None
 
     def __repr__(self) -> str:
         return f"IssuedCode({self.kind}, {self.customer.id}, expires_at={self.expires_at})"
@@ -66,6 +71,7 @@ class CodeDesk:
         kind: CodeKind,
         now: datetime,
         length: int | None = None,
+        play: str | None = None,
     ) -> IssuedCode:
         """Draw a fresh code. Codes that the customer already has stay good."""
         length = length or default_length(kind)
@@ -74,9 +80,15 @@ class CodeDesk:
         text = self._draw(wallet, kind, length)
         while text in self._issued or parse_code(text).kind is not kind:
             text = self._draw(wallet, kind, length)
-        issued = IssuedCode(code=text, kind=kind, customer=customer, expires_at=now + LIFE)
+        issued = IssuedCode(
+            code=text, kind=kind, customer=customer, expires_at=now + LIFE, play=play
+        )
         self._issued[text] = issued
         return issued
+
+    def look(self, text: str) -> IssuedCode | None:
+        """What was issued under these digits, good or not. Uses nothing up."""
+        return self._issued.get(text)
 
     def holder(self, text: str, now: datetime) -> Customer | str:
         """The code's customer, or the result code that says why there is none. Uses nothing up."""

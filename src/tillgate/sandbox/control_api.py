@@ -6,55 +6,30 @@ For loopback only: whoever reaches it can spend every customer's money. The answ
 
 from __future__ import annotations
 
-import http
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.clock import Clock
 from tillgate.core.codes import CodeKind
-from tillgate.core.errors import GatewayError, RequestError
 from tillgate.sandbox.codes import CN_HK_WALLETS, ISSUED_KINDS, LENGTHS
+from tillgate.sandbox.control_words import BadField, body_of, json_answer, read_as, time_words
 from tillgate.sandbox.exchanges import Exchange, Exchanges
 from tillgate.sandbox.ledger import Entry, Kind
 from tillgate.sandbox.networks import Networks
 from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.payment import Payment, Refund
+from tillgate.sandbox.plays import PLAYS
 from tillgate.sandbox.wallets import Customer, Wallet, Wallets
 
-BODY_BYTES_MAX = 4096
 PAYMENTS_SHOWN_MAX = 1000
+CODE_BYTES_MAX = 4096
 DEFAULT_WALLET = "kakaopay"
-
-_encoder = msgspec.json.Encoder()
-
-_STATUS = {
-    "malformed_json": 400,
-    "not_found": 404,
-    "payment_not_found": 404,
-    "method_not_allowed": 405,
-    "payment_not_waiting": 409,
-    "invalid_field": 422,
-    "internal_error": 500,
-}
-
-
-class BadField(RequestError):
-    """A field of a control request; `path` names it."""
-
-    code = "invalid_field"
-
-
-class BadJson(RequestError):
-    """The body is not what was asked for at all."""
-
-    code = "malformed_json"
 
 
 class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,6 +39,7 @@ class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     customer: str | None = None
     kind: str = CodeKind.CGCP.value
     length: int | None = None
+    play: str | None = None
 
 
 _CODE_REQUESTS = msgspec.json.Decoder(CodeRequest)
@@ -105,11 +81,11 @@ class ControlApi:
 
     async def healthz(self, request: Request) -> Response:
         """This process answers."""
-        return _json({"status": "ok"})
+        return json_answer({"status": "ok"})
 
     async def issue_code(self, request: Request) -> Response:
         """A fresh code on a customer's screen."""
-        asked = _code_request(await _body(request))
+        asked = read_as(_CODE_REQUESTS, await body_of(request, CODE_BYTES_MAX) or b"{}")
         if asked.kind not in ISSUED_KINDS:
             kinds = " or ".join(ISSUED_KINDS)
             raise BadField(f"The kind must be {kinds}.", path="$.kind")
@@ -118,24 +94,29 @@ class ControlApi:
         if asked.length is not None and asked.length not in lengths:
             words = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
             raise BadField(f"A code of this kind has {words} digits.", path="$.length")
+        if asked.play is not None and asked.play not in PLAYS:
+            raise BadField("There is no such play: GET /sandbox/plays lists them.", path="$.play")
         wallet, customer = self._holder(asked)
         if kind is CodeKind.ALIPAY_CN_HK and wallet.id not in CN_HK_WALLETS:
             raise BadField("Only AlipayCN and AlipayHK show such codes.", path="$.kind")
         if kind is CodeKind.ALIPAY_CN_HK and asked.length == 16 and wallet.id != "alipay_cn":
             raise BadField("A code of AlipayHK has 17 to 19 digits.", path="$.length")
-        issued = self._network.codes.issue(customer, wallet, kind, self._clock.now(), asked.length)
+        now = self._clock.now()
+        issued = self._network.codes.issue(customer, wallet, kind, now, asked.length, asked.play)
         body = {
             "code": issued.code,
             "kind": issued.kind,
             "wallet": wallet.id,
             "customer": customer.id,
-            "expires_at": _time(issued.expires_at),
+            "expires_at": time_words(issued.expires_at),
         }
-        return _json(body, 201)
+        return json_answer(body, 201)
 
     async def show_wallets(self, request: Request) -> Response:
         """Wallets, customers and what they have left."""
-        return _json({"wallets": [self._wallet_words(wallet) for wallet in self._wallets.all]})
+        return json_answer(
+            {"wallets": [self._wallet_words(wallet) for wallet in self._wallets.all]}
+        )
 
     async def list_payments(self, request: Request) -> Response:
         """The last thousand, oldest first."""
@@ -146,13 +127,13 @@ class ControlApi:
             "payments": [self._payment_words(payment) for payment in payments],
             "total": self._network.payment_count(),
         }
-        return _json(body)
+        return json_answer(body)
 
     async def show_payment(self, request: Request) -> Response:
         """One payment with its money."""
         payment = self._network.find(_id(request), self._clock.now())
         self._after_each()
-        return _json(self._payment_words(payment))
+        return json_answer(self._payment_words(payment))
 
     async def confirm(self, request: Request) -> Response:
         """The customer agrees."""
@@ -165,7 +146,7 @@ class ControlApi:
     async def show_ledger(self, request: Request) -> Response:
         """Every entry and every balance."""
         ledger = self._network.ledger
-        return _json(
+        return json_answer(
             {
                 "entries": [_entry_words(entry) for entry in ledger.entries],
                 "balances": [
@@ -186,14 +167,14 @@ class ControlApi:
         """Messages in order, of one payment or all that are kept."""
         payment_request_id = request.query_params.get("payment_request_id")
         rows = [_exchange_words(exchange) for exchange in self._record.of(payment_request_id)]
-        return _json({"exchanges": rows})
+        return json_answer({"exchanges": rows})
 
     def _thumb(self, request: Request, act: Callable[[str, datetime], Payment]) -> Response:
         try:
             payment = act(_id(request), self._clock.now())
         finally:
             self._after_each()  # the look alone may have found it expired
-        return _json(self._payment_words(payment))
+        return json_answer(self._payment_words(payment))
 
     def _holder(self, asked: CodeRequest) -> tuple[Wallet, Customer]:
         if asked.customer is not None:
@@ -250,10 +231,10 @@ class ControlApi:
             "wallet": payment.wallet.id if payment.wallet else None,
             "customer": payment.customer.id if payment.customer else None,
             "is_cancelled": payment.is_cancelled,
-            "placed_at": _time(payment.placed_at),
-            "expires_at": _time(payment.expires_at),
-            "paid_at": _time(payment.paid_at),
-            "finished_at": _time(payment.finished_at),
+            "placed_at": time_words(payment.placed_at),
+            "expires_at": time_words(payment.expires_at),
+            "paid_at": time_words(payment.paid_at),
+            "finished_at": time_words(payment.finished_at),
             "debits": sum(entry.kind is Kind.DEBIT for entry in entries),
             "credits": sum(entry.kind is Kind.CREDIT for entry in entries),
             "net_debit": self._network.ledger.net_debit(payment.payment_id),
@@ -262,75 +243,13 @@ class ControlApi:
         }
 
 
-def problem(error: GatewayError) -> Response:
-    """An error as `application/problem+json`; `path` names the field."""
-    status = _STATUS[error.code]
-    body = {
-        "type": f"urn:tillgate:problem:{error.code}",
-        "title": http.HTTPStatus(status).phrase,
-        "status": status,
-        "code": error.code,
-        "detail": str(error),
-    }
-    if error.path:
-        body["path"] = error.path
-    return Response(_encoder.encode(body), status, media_type="application/problem+json")
-
-
-async def request_error(request: Request, error: Exception) -> Response:
-    """Starlette's handler for ours."""
-    assert isinstance(error, RequestError)
-    return problem(error)
-
-
-async def http_error(request: Request, error: Exception) -> Response:
-    """Starlette's handler for its own: no such route, another method."""
-    assert isinstance(error, HTTPException)
-    is_method = error.status_code == 405
-    words = RequestError(
-        "This address takes another method." if is_method else "There is nothing at this address."
-    )
-    words.code = "method_not_allowed" if is_method else "not_found"
-    answer = problem(words)
-    answer.headers.update(error.headers or {})
-    return answer
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_BYTES_MAX:
-                raise BadJson(f"A body has at most {BODY_BYTES_MAX} bytes.", path="$")
-    except ClientDisconnect:
-        raise BadJson("The body ended early.", path="$") from None
-    return bytes(body)
-
-
-def _code_request(body: bytes) -> CodeRequest:
-    try:
-        return _CODE_REQUESTS.decode(body or b"{}")
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `")
-        raise BadField(f"{message}.", path=path.rstrip("`") or _field_in(message)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadJson("The body is not JSON in UTF-8.", path="$") from None
-
-
-def _field_in(message: str) -> str:
-    """Where the message alone names an unknown field."""
-    name = message.partition("field `")[2].partition("`")[0]
-    return f"$.{name}" if name else "$"
-
-
 def _id(request: Request) -> str:
     return str(request.path_params["payment_request_id"])
 
 
 def _entry_words(entry: Entry) -> dict[str, Any]:
     return {
-        "at": _time(entry.at),
+        "at": time_words(entry.at),
         "kind": entry.kind,
         "payment_request_id": entry.payment_request_id,
         "payment_id": entry.payment_id,
@@ -344,7 +263,7 @@ def _entry_words(entry: Entry) -> dict[str, Any]:
 def _exchange_words(exchange: Exchange) -> dict[str, Any]:
     return {
         "seq": exchange.seq,
-        "at": _time(exchange.at),
+        "at": time_words(exchange.at),
         "from": exchange.sender,
         "to": exchange.receiver,
         "api": exchange.api,
@@ -365,7 +284,7 @@ def _refund_words(payment: Payment, refund: Refund) -> dict[str, Any]:
         "refund_id": refund.refund_id,
         "amount": {"currency": refund.amount.currency, "value": refund.amount.value},
         "pay_to_amount": {"currency": payment.wallet.currency, "value": refund.pay_to_value},
-        "refunded_at": _time(refund.refunded_at),
+        "refunded_at": time_words(refund.refunded_at),
     }
 
 
@@ -373,11 +292,3 @@ def _pay_to(payment: Payment) -> dict[str, Any] | None:
     if payment.wallet is None or not payment.pay_to_value:
         return None
     return {"currency": payment.wallet.currency, "value": payment.pay_to_value}
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat(timespec="milliseconds") if at is not None else None
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(_encoder.encode(body), status, media_type="application/json")

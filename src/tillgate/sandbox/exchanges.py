@@ -37,6 +37,26 @@ UNSIGNED = "none (a refused key or signature is answered unsigned)"
 INSIDE = "none (inside the sandbox)"
 
 
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A message as it travelled, for the explanation of its signature; never shown as it is.
+
+    Attributes:
+        path: with its query: of a notification that of the acquirer's address.
+        time: Request-Time or Response-Time.
+        signature: the header's value.
+    """
+
+    path: str
+    client_id: str
+    time: str | None
+    signature: str | None
+    body: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Raw({self.path}, {self.client_id})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """One message.
@@ -47,6 +67,7 @@ class Exchange:
         payment_result: of an inquiry's answer: the second level.
         refund_request_id: which of a payment's refunds, between acquirer and network.
         signature: what was found out about the message's signature.
+        raw: the message itself, where it crossed between processes.
     """
 
     seq: int
@@ -61,6 +82,7 @@ class Exchange:
     payment_result: str | None
     refund_request_id: str | None
     signature: str
+    raw: Raw | None
 
 
 class Exchanges:
@@ -84,6 +106,7 @@ class Exchanges:
         payment_result: Result | None = None,
         refund_request_id: str | None = None,
         signature: str = INSIDE,
+        raw: Raw | None = None,
     ) -> None:
         """Note one message, as it crosses."""
         self._seq += 1
@@ -101,8 +124,15 @@ class Exchanges:
                 payment_result=_words(payment_result),
                 refund_request_id=refund_request_id,
                 signature=signature,
+                raw=raw,
             )
         )
+
+    def find(self, seq: int) -> Exchange | None:
+        """The message of that number, while it is kept."""
+        first = self._kept[0].seq if self._kept else 0
+        place = seq - first
+        return self._kept[place] if 0 <= place < len(self._kept) else None
 
     def of(self, payment_request_id: str | None) -> Iterator[Exchange]:
         """Those of one payment, or all, oldest first."""

@@ -12,8 +12,9 @@ the notifier.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from tillgate.alipayplus.messages import (
@@ -63,7 +64,9 @@ from tillgate.sandbox.payment import (
     Refund,
     State,
     param_illegal,
+    result_of,
 )
+from tillgate.sandbox.plays import NOTHING, Api, Do
 from tillgate.sandbox.town import Town
 from tillgate.sandbox.unknown_orders import UnknownOrders
 from tillgate.sandbox.wallet_side import WalletSide
@@ -123,12 +126,18 @@ class Network:
         self._clients: set[str] = set()
         self._expiries: list[tuple[datetime, str]] = []  # a heap of (expires_at, payment_id)
         self._finals: list[Payment] = []
+        self._later: list[tuple[datetime, str, Result]] = []  # a heap: what wallets will say
+        self._hidden: dict[str, datetime] = {}  # until when inquiries do not find it
 
     # What the acquirer asks
     # ------------------------------------------------------------------------------------------
 
-    def pay(self, client_id: str, request: PayRequest, now: datetime) -> PayResponse:
-        """`pay`, idempotent by `paymentRequestId` for ever (but for `PayOnCancelled.TAKEN`)."""
+    def pay(
+        self, client_id: str, request: PayRequest, now: datetime, do: Do = NOTHING
+    ) -> PayResponse:
+        """`pay`, idempotent by `paymentRequestId` for ever (but for `PayOnCancelled.TAKEN`). What
+        `do` says of a payment holds for the first one.
+        """
         fault = pay_fault(request)
         if fault:
             return PayResponse(result=param_illegal(fault))
@@ -143,7 +152,8 @@ class Network:
             return PayResponse(result=param_illegal(fault))
         if request.payment_amount.currency not in EXPONENTS:
             return PayResponse(result=RESULTS["CURRENCY_NOT_SUPPORT"])
-        return self._answers.paid(self._charge(self._placed(client_id, request, now), request, now))
+        placed = self._placed(client_id, request, now)
+        return self._answers.paid(self._charge(placed, request, now, do))
 
     def inquire(self, client_id: str, request: InquiryRequest, now: datetime) -> InquiryResponse:
         """`inquiryPayment`: `result` is about the question, `paymentResult` about the money."""
@@ -151,7 +161,7 @@ class Network:
         if fault:
             return InquiryResponse(result=param_illegal(fault))
         payment = self.asked_for(client_id, request, now)
-        if payment is None:
+        if payment is None or now < self._hidden.get(payment.payment_id, now):
             return self._unknown.inquired(client_id, request)
         return self._answers.inquired(payment)
 
@@ -243,11 +253,22 @@ class Network:
         return self._judged(payment, self._wallet_side.decline(payment, now), now)
 
     def expire(self, now: datetime) -> datetime | None:
-        """Close what is unpaid at its expiry. Gives the next moment to come, if any."""
-        while self._expiries and self._expiries[0][0] <= now:
-            _, payment_id = heapq.heappop(self._expiries)
-            self._as_of(self._payments[payment_id], now)
-        return self._expiries[0][0] if self._expiries else None
+        """Close what is unpaid at its expiry, and hear what wallets had to say until then.
+
+        Gives the next moment to come, if any.
+        """
+        while True:
+            later_at = self._later[0][0] if self._later else None
+            closes_at = self._expiries[0][0] if self._expiries else None
+            next_at = min((at for at in (later_at, closes_at) if at is not None), default=None)
+            if next_at is None or next_at > now:
+                return next_at
+            if next_at == later_at:
+                _, payment_id, result = heapq.heappop(self._later)
+                self._heard_late(self._payments[payment_id], result, next_at)
+            else:
+                _, payment_id = heapq.heappop(self._expiries)
+                self._as_of(self._payments[payment_id], now)
 
     def take_finals(self) -> list[Payment]:
         """Payments that came to an end since the last call and have somebody to tell."""
@@ -290,6 +311,10 @@ class Network:
         newest_first = islice(reversed(self._payments.values()), count)
         return list(newest_first)[::-1]
 
+    def cancelled_among(self, payment_ids: Iterable[str]) -> list[str]:
+        """Those of these payments that the acquirer has cancelled."""
+        return [each for each in payment_ids if self._payments[each].is_cancelled]
+
     def payment_count(self) -> int:
         """How many payments there are."""
         return len(self._payments)
@@ -314,8 +339,10 @@ class Network:
             result=RESULTS["PAYMENT_IN_PROCESS"],
         )
 
-    def _charge(self, payment: Payment, request: PayRequest, now: datetime) -> Payment:
+    def _charge(self, payment: Payment, request: PayRequest, now: datetime, do: Do) -> Payment:
         """Resolve the code, ask the wallet."""
+        if do.unknown_for_s:
+            self._hidden[payment.payment_id] = now + timedelta(seconds=do.unknown_for_s)
         self._clients.add(payment.client_id)
         order = payment.client_id, payment.payment_request_id
         self._payment_ids[order] = payment.payment_id
@@ -332,9 +359,13 @@ class Network:
             return self._close(payment, now, is_cancelled=False)
         pay_to_value = self._wallets.convert(payment.amount, wallet.currency)
         payment = replace(payment, pay_to_value=pay_to_value)
-        result = self._wallet_side.pay(payment, now)
+        result = self._wallet_side.pay(payment, now, _asked_of_wallet(do))
         if result.result_status is Outcome.UNKNOWN:
             heapq.heappush(self._expiries, (payment.expires_at, payment.payment_id))
+            if do.then is not None:
+                at = now + timedelta(seconds=do.then.after_s)
+                later = at, payment.payment_id, result_of(do.then.result)
+                heapq.heappush(self._later, later)
         return self._judged(payment, result, now)
 
     def _judged(self, payment: Payment, result: Result, now: datetime) -> Payment:
@@ -352,6 +383,16 @@ class Network:
         if payment.finished_at is not None:
             self._tell(payment)
         return payment
+
+    def _heard_late(self, payment: Payment, result: Result, now: datetime) -> None:
+        """The wallet says more of a payment that it left in process."""
+        payment = self._as_of(payment, now)
+        if payment.state is State.IN_PROCESS and result.result_status is not Outcome.UNKNOWN:
+            if result.result_status is Outcome.SUCCESS:
+                result = self._wallet_side.confirm(payment, now)
+            self._judged(payment, result, now)
+        elif payment.state is State.CLOSED and result.result_status is Outcome.SUCCESS:
+            self._wallet_side.late_success(payment, now)
 
     def _close(self, payment: Payment, now: datetime, *, is_cancelled: bool) -> Payment:
         if payment.pay_to_value and payment.state in (State.SUCCEEDED, State.IN_PROCESS):
@@ -418,6 +459,13 @@ class Network:
             drawn = f"{date}1140108001{self._digits(17)}"
         taken.add(drawn)
         return drawn
+
+
+def _asked_of_wallet(do: Do) -> Result | None:
+    """What a script makes the wallet answer; None: what it likes."""
+    if do.is_judgement(Api.PAY) and do.result is not None:
+        return result_of(do.result)
+    return RESULTS["PAYMENT_IN_PROCESS"] if do.then is not None else None
 
 
 def _canonical(amount: Amount) -> tuple[str, int]:

@@ -6,7 +6,8 @@ payments: TRADE_SUCCESS); the acquirer's own cancel and refund have their answer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlencode
 
 from tillgate.alipaycn import signing
@@ -18,6 +19,7 @@ from tillgate.sandbox.exchanges import VALID, Exchanges
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.notifier import Ack, Notifier
 from tillgate.sandbox.payment import Payment, State
+from tillgate.sandbox.plays import NOTHING, Do
 
 SELLER_ID = "2088102146225135"
 """Whose account is paid: one for every acquirer of the sandbox."""
@@ -38,6 +40,7 @@ class Notices(Notifier):
         record: Exchanges,
         delay_s: float,
         retries_s: Sequence[float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(
             signing_key=signing_key,
@@ -47,6 +50,7 @@ class Notices(Notifier):
             tell=network.notification,
             delay_s=delay_s,
             retries_s=retries_s,
+            sleep=sleep,
         )
         self._key, self._now = signing_key, clock.now
 
@@ -85,7 +89,7 @@ class Notices(Notifier):
         signature = signing.sign(self._key, content)
         return urlencode(fields | {"sign_type": signing.ALGORITHM, "sign": signature}).encode()
 
-    def headers(self, payment: Payment, path: str, body: bytes) -> dict[str, str]:
+    def headers(self, payment: Payment, path: str, body: bytes, do: Do = NOTHING) -> dict[str, str]:
         """A form's; the signature is among its fields."""
         return {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 

@@ -8,9 +8,11 @@ else is none. The delays of resends are not published; these are short, so that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,8 +23,11 @@ from tillgate.alipayplus.messages import BadMessage, Notification, Result
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.results import Outcome
-from tillgate.sandbox.exchanges import SIGNED, VALID, Direction, Exchanges, Party
-from tillgate.sandbox.payment import Payment, wire_time
+from tillgate.sandbox.exchanges import SIGNED, VALID, Direction, Exchanges, Party, Raw
+from tillgate.sandbox.fates import Fates
+from tillgate.sandbox.payment import Payment, State, wire_time
+from tillgate.sandbox.plays import NOTHING, Do, Lost, Notify, When
+from tillgate.sandbox.spoil import Spoiler
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +79,16 @@ class Notifier:
         tell: Callable[[Payment], Notification],
         delay_s: float,
         retries_s: Sequence[float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        fates: Fates | None = None,
     ) -> None:
+        """`sleep` waits by the sandbox's clock; `fates` says what testers want."""
         self._signing_key = signing_key
+        self._spoiler = Spoiler(signing_key)
+        self._sleep = sleep
+        self._fates = fates
+        self._first_sends: dict[str, asyncio.Event] = {}
+        self._held: dict[str, tuple[Payment, bytes]] = {}
         self._acquirers = acquirers
         self._clock = clock
         self._record = record
@@ -106,23 +119,55 @@ class Notifier:
 
     def schedule(self, payment: Payment) -> None:
         """Tell of this end of the payment, as it stands now, whatever becomes of it later."""
+        plan = self._fates.notify(payment) if self._fates else None
         body = self.written(payment)
-        task = asyncio.get_running_loop().create_task(self._deliver(payment, body))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if plan is None:
+            self._start(payment, body, None)
+        elif plan.when is When.AFTER_CANCEL and payment.state is State.SUCCEEDED:
+            self._held[payment.payment_id] = payment, body
+        elif plan.when is not When.NEVER:
+            for _ in range(plan.copies):
+                self._start(payment, body, plan)
+
+    def release(self, payment_ids: Iterable[str]) -> None:
+        """These payments were cancelled: what waited for that leaves now."""
+        for payment_id in payment_ids:
+            payment, body = self._held.pop(payment_id)
+            self._start(payment, body, None)
+
+    def held(self) -> tuple[str, ...]:
+        """Payments whose notification waits for a cancel."""
+        return tuple(self._held)
+
+    async def first_send(self, payment: Payment) -> None:
+        """Wait until its notification was sent once, whatever came of that."""
+        event = self._first_sends.get(payment.payment_id)
+        if event is not None:
+            await event.wait()
 
     def delivery(self, payment_id: str) -> Delivery | None:
         """How far it has come; None before the first send."""
         return self._deliveries.get(payment_id)
 
-    async def _deliver(self, payment: Payment, body: bytes) -> None:
-        delivery = Delivery()
-        for wait_s in self._waits_s:
-            await asyncio.sleep(wait_s)
-            self._deliveries[payment.payment_id] = delivery
+    def _start(self, payment: Payment, body: bytes, plan: Notify | None) -> None:
+        delay_s = self._waits_s[0]
+        if plan is not None and plan.when is When.BEFORE_REPLY:
+            delay_s = 0.0
+            self._first_sends[payment.payment_id] = asyncio.Event()
+        if plan is not None and plan.delay_s is not None:
+            delay_s = plan.delay_s
+        sending = self._deliver(payment, body, (delay_s, *self._waits_s[1:]))
+        task = asyncio.get_running_loop().create_task(sending)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, payment: Payment, body: bytes, waits_s: Sequence[float]) -> None:
+        delivery = self._deliveries.setdefault(payment.payment_id, Delivery())
+        for wait_s in waits_s:
+            await self._sleep(wait_s)
             delivery.sent_count += 1
             try:
-                await self._send(payment, body)
+                await self._send_as_wanted(payment, body)
             except NotAcknowledged as problem:
                 delivery.problem = str(problem)
                 continue
@@ -130,6 +175,9 @@ class Notifier:
                 # A TimeoutError is an OSError.
                 delivery.problem = f"no answer ({type(error).__name__})"
                 continue
+            finally:
+                if event := self._first_sends.pop(payment.payment_id, None):
+                    event.set()
             delivery.is_acknowledged, delivery.problem = True, None
             return
         log.warning(
@@ -139,20 +187,43 @@ class Notifier:
             delivery.problem,
         )
 
+    async def _send_as_wanted(self, payment: Payment, body: bytes) -> None:
+        do = self._fates.of_notification(payment) if self._fates else NOTHING
+        if do is NOTHING:
+            await self._send(payment, body)
+            return
+        if do.delay_s or do.request_delay_s:
+            await asyncio.sleep(do.delay_s + do.request_delay_s)
+        if do.lose is Lost.REQUEST or do.http_status is not None:
+            raise NotAcknowledged("lost on its way, as a tester wants")
+        spoilt = self.spoilt(payment, body, do)
+        if do.duplicate:
+            with contextlib.suppress(NotAcknowledged, aiohttp.ClientError, OSError, ValueError):
+                await self._send(payment, spoilt, do)
+        await self._send(payment, spoilt, do)
+        if do.lose is Lost.REPLY or do.reset:
+            raise NotAcknowledged("the acknowledgement was lost, as a tester wants")
+
+    def spoilt(self, payment: Payment, body: bytes, do: Do) -> bytes:
+        """The message as a tester wants it."""
+        if do.garbage or do.amount is not None:
+            return self._spoiler.body(self._tell(payment), do)
+        return body
+
     def written(self, payment: Payment) -> bytes:
         """The message that tells of this end."""
         return messages.encode(self._tell(payment))
 
-    def headers(self, payment: Payment, path: str, body: bytes) -> dict[str, str]:
+    def headers(self, payment: Payment, path: str, body: bytes, do: Do = NOTHING) -> dict[str, str]:
         """The headers of one send, the signature among them."""
-        time = wire_time(self._clock.now())
-        signature = self._signing_key.sign(path, payment.client_id, time, body)
-        return {
+        time = wire_time(self._clock.now() + timedelta(seconds=do.clock_offset_s))
+        headers = {
             "Content-Type": "application/json; charset=UTF-8",
             "Client-Id": payment.client_id,
             "Request-Time": time,
-            "Signature": signature,
         }
+        signature = self._spoiler.sign(do, path, payment.client_id, time, body)
+        return headers | {"Signature": signature} if signature else headers
 
     def heard(self, payment: Payment, path: str, ack: Ack) -> tuple[str, Result | None]:
         """What was found out about an answer's signature, and what it says. Only a valid S is an
@@ -176,11 +247,12 @@ class Notifier:
             return f"invalid: {error}", result
         return VALID, result
 
-    async def _send(self, payment: Payment, body: bytes) -> None:
+    async def _send(self, payment: Payment, body: bytes, do: Do = NOTHING) -> None:
         assert payment.notify_url is not None
         path = signed_path(payment.notify_url)
-        headers = self.headers(payment, path, body) | {"Accept-Encoding": "identity"}
-        self._note(Direction.REQUEST, payment, SIGNED, payment.result)
+        headers = self.headers(payment, path, body, do) | {"Accept-Encoding": "identity"}
+        words = f"{do.signature.value}, as a tester wants" if do.signature else SIGNED
+        self._note(Direction.REQUEST, payment, words, payment.result)
         url = URL(payment.notify_url, encoded=True)  # as it was given: its path is signed
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
@@ -192,14 +264,26 @@ class Notifier:
                     raise NotAcknowledged("the answer is too long")
             ack = Ack(answer.status, answer.headers, raw)
         verdict, result = self.heard(payment, path, ack)
-        self._note(Direction.RESPONSE, payment, verdict, result)
+        raw_ack = Raw(
+            path,
+            payment.client_id,
+            ack.headers.get("Response-Time"),
+            ack.headers.get("Signature"),
+            raw,
+        )
+        self._note(Direction.RESPONSE, payment, verdict, result, raw_ack)
         if verdict != VALID:
             raise NotAcknowledged(verdict)
         if result is None or result.result_status is not Outcome.SUCCESS:
             raise NotAcknowledged("the answer's result is not S")
 
     def _note(
-        self, kind: Direction, payment: Payment, signature: str, result: Result | None
+        self,
+        kind: Direction,
+        payment: Payment,
+        signature: str,
+        result: Result | None,
+        raw: Raw | None = None,
     ) -> None:
         asks = kind is Direction.REQUEST
         self._record.add(
@@ -212,6 +296,7 @@ class Notifier:
             payment_id=payment.payment_id,
             result=result,
             signature=signature,
+            raw=raw,
         )
 
 

@@ -24,6 +24,7 @@ from tillgate.alipayplus.messages import BadMessage, Result
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.results import Outcome
+from tillgate.sandbox.calls import read_call
 from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party
 from tillgate.sandbox.open_platform import (
     LooseTradePay,
@@ -31,7 +32,6 @@ from tillgate.sandbox.open_platform import (
     OpenPlatform,
     gateway_refusal,
 )
-from tillgate.sandbox.signed_api import read_call
 
 PATH = "/gateway.do"
 CONTENT_TYPE = "text/html;charset=utf-8"

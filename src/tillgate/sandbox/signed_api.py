@@ -1,9 +1,12 @@
 """A network's HTTP side: `POST /aps/api/v1/payments/...` (Alipay+), signed both ways.
 
-Written against ASGI itself: the signature covers the path and the body as they travelled, and
-nothing here needs more than those. A caller whose key or signature is refused gets an unsigned
-answer unless `Choices.key_refusal` says otherwise; everything else is signed. Always HTTP 200: the
-SDKs take any other status for a fault of the transport.
+Written against ASGI itself: nothing here needs more than the path and the body as they travelled. A
+caller whose key or signature is refused gets an unsigned answer unless `Choices.key_refusal` says
+otherwise; everything else is signed. HTTP 200 unless a tester wants another: the SDKs take any
+other status for a fault of the transport.
+
+What a tester wants of a message (`Do`) is looked up once its signature was checked. Without one, a
+message takes the short way: nothing here waits.
 """
 
 from __future__ import annotations
@@ -11,68 +14,60 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPMethod
+from typing import Any
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import (
     Acknowledgement,
     BadMessage,
+    CancelResponse,
+    CodeConsultResponse,
     InquiryResponse,
     PayResponse,
+    RefundResponse,
     Result,
     Wire,
 )
 from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
 from tillgate.clock import Clock
-from tillgate.sandbox.checks import empty_text
+from tillgate.sandbox import wire_faults
+from tillgate.sandbox.calls import (
+    BODY_BYTES_MAX,
+    Call,
+    Refused,
+    checked_body,
+    read_call,
+    without_query,
+)
 from tillgate.sandbox.choices import KeyRefusal
-from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party
+from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party, Raw
+from tillgate.sandbox.fates import Fates
 from tillgate.sandbox.network import Network
-from tillgate.sandbox.payment import RESULTS, param_illegal, wire_time
+from tillgate.sandbox.payment import RESULTS, param_illegal, result_of, wire_time
+from tillgate.sandbox.plays import NOTHING, Api, Do
+from tillgate.sandbox.scripts import Scripts
+from tillgate.sandbox.spoil import Spoiler
 
 ALIPAY_PLUS_FOLDER = "/aps/api/v1/payments"
-BODY_BYTES_MAX = 256 * 1024
-"""A pay with a hundred goods has about 40 KiB."""
 CONTENT_TYPE = "application/json; charset=UTF-8"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One request as it travelled. `path` keeps its query."""
-
-    method: str
-    path: str
-    headers: dict[bytes, bytes]
-    body: bytes | None
-
-    def header(self, name: bytes) -> str | None:
-        """A header's text; names in lower case."""
-        value = self.headers.get(name)
-        return value.decode("latin-1") if value is not None else None
-
-
-class Refused(Exception):
-    """The message is refused before it reaches the network's rules.
-
-    Attributes:
-        is_signed: False where the caller's key or signature is what is wrong.
-    """
-
-    def __init__(self, result: Result, *, signature: str = VALID, is_signed: bool = True) -> None:
-        super().__init__(result.result_code)
-        self.result = result
-        self.signature = signature
-        self.is_signed = is_signed
+KEY_REFUSALS = frozenset({"INVALID_SIGNATURE", "INVALID_CLIENT", "KEY_NOT_FOUND"})
+"""Refusals of the caller's key, which the network could not sign for it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Ids:
-    payment_request_id: str | None = None
-    payment_id: str | None = None
-    refund_request_id: str | None = None
+class _Kind:
+    """One API: how it is read, done, and refused."""
+
+    name: str
+    decoder: msgspec.json.Decoder[Any]
+    act: Callable[[str, Any, datetime, Do], Any]
+    response: type[Any]
+    api: Api | None = None
 
 
 class SignedApi:
@@ -90,6 +85,7 @@ class SignedApi:
         latency_s: float = 0.0,
         folder: str = ALIPAY_PLUS_FOLDER,
         has_consult: bool = False,
+        fates: Fates | None = None,
     ) -> None:
         """`after_each` runs after every message that reached the network, before its answer; its
         APIs stand in `folder`.
@@ -97,56 +93,87 @@ class SignedApi:
         self._network = network
         self._record = record
         self._signing_key = signing_key
+        self._spoiler = Spoiler(signing_key)
         self._acquirers = acquirers
         self._clock = clock
         self._after_each = after_each
         self._latency_s = latency_s
         self._signs_key_refusals = network.choices.key_refusal is KeyRefusal.SIGNED
-        self._apis: dict[str, Callable[[str, bytes, datetime], Wire]] = {
-            f"{folder}/pay": self._pay,
-            f"{folder}/inquiryPayment": self._inquire,
-            f"{folder}/cancelPayment": self._cancel,
-            f"{folder}/refund": self._refund,
-        }
+        self._fates = fates or Fates(network, Scripts(has_magic=False))
+        kinds = [
+            _Kind("pay", messages.PAY_REQUESTS, network.pay, PayResponse, Api.PAY),
+            _Kind(
+                "inquiryPayment",
+                messages.INQUIRY_REQUESTS,
+                lambda client_id, request, now, _: network.inquire(client_id, request, now),
+                InquiryResponse,
+                Api.INQUIRY,
+            ),
+            _Kind(
+                "cancelPayment",
+                messages.CANCEL_REQUESTS,
+                lambda client_id, request, now, _: network.cancel(client_id, request, now),
+                CancelResponse,
+                Api.CANCEL,
+            ),
+            _Kind(
+                "refund",
+                messages.REFUND_REQUESTS,
+                lambda client_id, request, now, _: network.refund(client_id, request, now),
+                RefundResponse,
+                Api.REFUND,
+            ),
+        ]
         if has_consult:
-            self._apis[f"{folder}/codeConsult"] = self._consult
+            kinds.append(
+                _Kind(
+                    "codeConsult",
+                    messages.CONSULT_REQUESTS,
+                    lambda _client_id, request, now, _: network.consult(request, now),
+                    CodeConsultResponse,
+                )
+            )
+        self._kinds = {f"{folder}/{kind.name}": kind for kind in kinds}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a caller that left gets none."""
         call = await read_call(scope, receive)
         if call is None:
             return
-        answer, is_signed = self._answer(call)
-        body = messages.encode(answer)
-        if self._latency_s and isinstance(answer, PayResponse):
-            await asyncio.sleep(self._latency_s)
-        headers = self._signed_headers(call, body) if is_signed else {}
-        await _write(send, headers | {"Content-Type": CONTENT_TYPE}, body)
-
-    def _answer(self, call: Call) -> tuple[Wire, bool]:
-        client_id = call.header(b"client-id") or ""
+        wire = wire_faults.Wire(scope, receive, send)
         try:
-            self._check(client_id, call)
-            api = self._apis.get(_without_query(call.path))
-            if api is None:
-                raise Refused(RESULTS["NO_INTERFACE_DEF"])
-            try:
-                body = _checked_body(call)
-                answer = api(client_id, body, self._clock.now())
-            except BadMessage as error:
-                raise Refused(param_illegal(str(error))) from None
+            kind, request = self._accepted(call)
         except Refused as refused:
-            self._note(Direction.REQUEST, call, _Ids(), refused.signature)
-            is_signed = refused.is_signed or self._signs_key_refusals
-            signature = SIGNED if is_signed else UNSIGNED
-            self._note(Direction.RESPONSE, call, _Ids(), signature, refused.result)
-            return Acknowledgement(result=refused.result), is_signed
-        self._after_each()
-        return answer, True
+            await self._refuse(wire, call, refused)
+            return
+        now = self._clock.now()
+        do = self._fates.of(kind.api, call.client_id, request, now) if kind.api else NOTHING
+        if do is not NOTHING:
+            await self._scripted(wire, call, kind, request, do)
+            return
+        answer = self._act(call, kind, request, NOTHING)
+        if self._latency_s and kind.api is Api.PAY:
+            await asyncio.sleep(self._latency_s)
+        await self._answer(wire, call, kind, request, answer)
+        if kind.api:
+            self._fates.overtake(call.client_id, request)
 
-    def _check(self, client_id: str, call: Call) -> None:
+    # What comes in
+    # ------------------------------------------------------------------------------------------
+
+    def _accepted(self, call: Call) -> tuple[_Kind, Any]:
+        self._check(call)
+        kind = self._kinds.get(without_query(call.path))
+        if kind is None:
+            raise Refused(RESULTS["NO_INTERFACE_DEF"])
+        try:
+            return kind, messages.decode(kind.decoder, checked_body(call))
+        except BadMessage as error:
+            raise Refused(param_illegal(str(error))) from None
+
+    def _check(self, call: Call) -> None:
         """Who is it, and did it sign these bytes? Nothing is parsed before."""
-        keys = self._acquirers.get(client_id)
+        keys = self._acquirers.get(call.client_id)
         if keys is None:
             raise Refused(
                 RESULTS["INVALID_CLIENT"],
@@ -155,7 +182,7 @@ class SignedApi:
             )
         unchecked = "not checked: the message is refused anyway"
         if call.method != HTTPMethod.POST:
-            known = _without_query(call.path) in self._apis
+            known = without_query(call.path) in self._kinds
             result = RESULTS["METHOD_NOT_SUPPORTED" if known else "NO_INTERFACE_DEF"]
             raise Refused(result, signature=unchecked)
         if call.body is None:
@@ -165,7 +192,7 @@ class SignedApi:
             keys.verify(
                 call.header(b"signature"),
                 call.path,
-                client_id,
+                call.client_id,
                 call.header(b"request-time"),
                 call.body,
             )
@@ -174,152 +201,122 @@ class SignedApi:
                 RESULTS["INVALID_SIGNATURE"], signature=f"invalid: {error}", is_signed=False
             ) from None
 
-    def _pay(self, client_id: str, body: bytes, now: datetime) -> PayResponse:
-        request = messages.decode(messages.PAY_REQUESTS, body)
-        ids = _Ids(request.payment_request_id)
-        self._record_request("pay", ids, now)
-        answer = self._network.pay(client_id, request, now)
-        ids = _Ids(request.payment_request_id, answer.payment_id)
-        self._record_response("pay", ids, answer.result)
+    async def _refuse(self, wire: wire_faults.Wire, call: Call, refused: Refused) -> None:
+        path = without_query(call.path)
+        kind = self._kinds.get(path)
+        api = kind.name if kind else path[:100]
+        is_signed = refused.is_signed or self._signs_key_refusals
+        self._note(call, api, None, refused.signature)
+        signature = SIGNED if is_signed else UNSIGNED
+        answer = Acknowledgement(result=refused.result)
+        body = messages.encode(answer)
+        headers = self._headers(call, body, NOTHING) if is_signed else {}
+        self._note_answer(call, api, None, answer, signature)
+        await wire.answer(headers | {"Content-Type": CONTENT_TYPE}, body)
+
+    # What is done
+    # ------------------------------------------------------------------------------------------
+
+    def _act(self, call: Call, kind: _Kind, request: Any, do: Do) -> Any:
+        self._note(call, kind.name, request, VALID)
+        answer = kind.act(call.client_id, request, self._clock.now(), do)
+        self._after_each()
         return answer
 
-    def _inquire(self, client_id: str, body: bytes, now: datetime) -> InquiryResponse:
-        request = messages.decode(messages.INQUIRY_REQUESTS, body)
-        ids = _Ids(request.payment_request_id, request.payment_id)
-        self._record_request("inquiryPayment", ids, now)
-        answer = self._network.inquire(client_id, request, now)
-        ids = _Ids(
-            answer.payment_request_id or ids.payment_request_id,
-            answer.payment_id or ids.payment_id,
+    async def _answer(
+        self, wire: wire_faults.Wire, call: Call, kind: _Kind, request: Any, answer: Wire
+    ) -> None:
+        body = messages.encode(answer)
+        headers = self._headers(call, body, NOTHING)
+        self._note_answer(call, kind.name, request, answer, SIGNED)
+        await wire.answer(headers | {"Content-Type": CONTENT_TYPE}, body)
+
+    # What a tester wants
+    # ------------------------------------------------------------------------------------------
+
+    async def _scripted(
+        self, wire: wire_faults.Wire, call: Call, kind: _Kind, request: Any, do: Do
+    ) -> None:
+        assert kind.api is not None
+        async with self._fates.turn(call.client_id, request, must_wait=do.reorder):
+            if do.request_delay_s:
+                await asyncio.sleep(do.request_delay_s)
+            answer = self._done(call, kind, request, do)
+            await self._fates.told_before(call.client_id, request, self._clock.now())
+        if do.delay_s:
+            await asyncio.sleep(do.delay_s)
+        body = self._spoiler.body(answer, do)
+        headers: dict[str, str] = {}
+        is_unsigned = answer.result.result_code in KEY_REFUSALS and not self._signs_key_refusals
+        if not is_unsigned:
+            headers = self._headers(call, body, do)
+        self._note_answer(
+            call, kind.name, request, answer, self._spoiler.words(do, is_signed=not is_unsigned)
         )
-        self._record_response("inquiryPayment", ids, answer.result, answer.payment_result)
+        await wire.spoilt(do, headers | {"Content-Type": CONTENT_TYPE}, body)
+
+    def _done(self, call: Call, kind: _Kind, request: Any, do: Do) -> Any:
+        """The effect, twice where it arrives twice, and the answer that is given for it."""
+        assert kind.api is not None
+        if do.is_done(kind.api):
+            answer = self._act(call, kind, request, do)
+            if do.duplicate:
+                self._act(call, kind, request, do)
+        else:
+            self._note(call, kind.name, request, VALID)
+            answer = kind.response(result=result_of(do.result or "UNKNOWN_EXCEPTION"))
+        if do.result is not None and not do.is_judgement(kind.api):
+            answer = kind.response(result=result_of(do.result))
+        if do.payment_result is not None and kind.api is Api.INQUIRY:
+            told = result_of(do.payment_result)
+            answer = msgspec.structs.replace(answer, payment_result=told)
         return answer
 
-    def _cancel(self, client_id: str, body: bytes, now: datetime) -> Wire:
-        request = messages.decode(messages.CANCEL_REQUESTS, body)
-        ids = _Ids(request.payment_request_id, request.payment_id)
-        self._record_request("cancelPayment", ids, now)
-        answer = self._network.cancel(client_id, request, now)
-        self._record_response("cancelPayment", ids, answer.result)
-        return answer
+    # What goes out, and what is kept of it
+    # ------------------------------------------------------------------------------------------
 
-    def _refund(self, client_id: str, body: bytes, now: datetime) -> Wire:
-        request = messages.decode(messages.REFUND_REQUESTS, body)
-        ids = _Ids(request.payment_request_id, request.payment_id, request.refund_request_id)
-        self._record_request("refund", ids, now)
-        answer = self._network.refund(client_id, request, now)
-        self._record_response("refund", ids, answer.result)
-        return answer
+    def _headers(self, call: Call, body: bytes, do: Do) -> dict[str, str]:
+        at = self._clock.now()
+        if do.clock_offset_s:
+            at += timedelta(seconds=do.clock_offset_s)
+        time = wire_time(at)
+        headers = {"Client-Id": call.client_id, "Response-Time": time}
+        signature = self._spoiler.sign(do, call.path, call.client_id, time, body)
+        return headers | {"Signature": signature} if signature else headers
 
-    def _consult(self, client_id: str, body: bytes, now: datetime) -> Wire:
-        request = messages.decode(messages.CONSULT_REQUESTS, body)
-        self._record_request("codeConsult", _Ids(), now)
-        answer = self._network.consult(request, now)
-        self._record_response("codeConsult", _Ids(), answer.result)
-        return answer
-
-    def _record_request(self, api: str, ids: _Ids, now: datetime) -> None:
-        self._add(now, api, Direction.REQUEST, ids, VALID)
-
-    def _record_response(
-        self, api: str, ids: _Ids, result: Result, payment_result: Result | None = None
-    ) -> None:
-        self._add(self._clock.now(), api, Direction.RESPONSE, ids, SIGNED, result, payment_result)
-
-    def _note(
-        self,
-        kind: Direction,
-        call: Call,
-        ids: _Ids,
-        signature: str,
-        result: Result | None = None,
-    ) -> None:
-        path = _without_query(call.path)
-        api = path.rpartition("/")[2] if path in self._apis else path[:100]
-        self._add(self._clock.now(), api, kind, ids, signature, result)
-
-    def _add(
-        self,
-        at: datetime,
-        api: str,
-        kind: Direction,
-        ids: _Ids,
-        signature: str,
-        result: Result | None = None,
-        payment_result: Result | None = None,
-    ) -> None:
-        asks = kind is Direction.REQUEST
+    def _note(self, call: Call, api: str, request: Any, signature: str) -> None:
         self._record.add(
-            at,
-            Party.ACQUIRER if asks else Party.NETWORK,
-            Party.NETWORK if asks else Party.ACQUIRER,
+            self._clock.now(),
+            Party.ACQUIRER,
+            Party.NETWORK,
             api,
-            kind,
-            payment_request_id=ids.payment_request_id,
-            payment_id=ids.payment_id,
+            Direction.REQUEST,
+            payment_request_id=getattr(request, "payment_request_id", None),
+            payment_id=getattr(request, "payment_id", None),
+            refund_request_id=getattr(request, "refund_request_id", None),
+            signature=signature,
+            raw=Raw(
+                call.path,
+                call.client_id,
+                call.header(b"request-time"),
+                call.header(b"signature"),
+                call.body,
+            ),
+        )
+
+    def _note_answer(self, call: Call, api: str, request: Any, answer: Any, signature: str) -> None:
+        result: Result = answer.result
+        self._record.add(
+            self._clock.now(),
+            Party.NETWORK,
+            Party.ACQUIRER,
+            api,
+            Direction.RESPONSE,
+            payment_request_id=getattr(answer, "payment_request_id", None)
+            or getattr(request, "payment_request_id", None),
+            payment_id=getattr(answer, "payment_id", None) or getattr(request, "payment_id", None),
             result=result,
-            payment_result=payment_result,
-            refund_request_id=ids.refund_request_id,
+            payment_result=getattr(answer, "payment_result", None),
+            refund_request_id=getattr(request, "refund_request_id", None),
             signature=signature,
         )
-
-    def _signed_headers(self, call: Call, body: bytes) -> dict[str, str]:
-        client_id = call.header(b"client-id") or ""
-        time = wire_time(self._clock.now())
-        return {
-            "Client-Id": client_id,
-            "Response-Time": time,
-            "Signature": self._signing_key.sign(call.path, client_id, time, body),
-        }
-
-
-def _checked_body(call: Call) -> bytes:
-    """The body, once its headers and its texts are legal."""
-    content_type = call.header(b"content-type")
-    if content_type and content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refused(RESULTS["MEDIA_TYPE_NOT_ACCEPTABLE"])
-    try:
-        messages.parse_time(call.header(b"request-time") or "")
-    except BadMessage as error:
-        raise Refused(param_illegal(f"Request-Time: {error}")) from None
-    assert call.body is not None
-    fault = empty_text(call.body)
-    if fault:
-        raise Refused(param_illegal(fault))
-    return call.body
-
-
-def _without_query(path: str) -> str:
-    return path.partition("?")[0]
-
-
-async def read_call(scope: Scope, receive: Receive) -> Call | None:
-    """The whole request; its body is None when too long, the call None when the caller left."""
-    body = bytearray()
-    is_too_long = False
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        if not is_too_long:
-            body += message.get("body", b"")
-            is_too_long = len(body) > BODY_BYTES_MAX
-        if is_too_long or not message.get("more_body", False):
-            break
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    query: bytes = scope["query_string"]
-    if query:
-        path = path + b"?" + query
-    return Call(
-        method=scope["method"],
-        path=path.decode("latin-1"),
-        headers=dict(scope["headers"]),
-        body=None if is_too_long else bytes(body),
-    )
-
-
-async def _write(send: Send, headers: dict[str, str], body: bytes) -> None:
-    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    pairs.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": 200, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from tillgate.alipayplus.messages import SUCCESS, Result
 from tillgate.core.money import Money
+from tillgate.core.results import Outcome
 from tillgate.sandbox.exchanges import Direction, Exchanges, Party
 from tillgate.sandbox.ledger import Entry, Kind, Ledger
 from tillgate.sandbox.payment import RESULTS, Payment, Refund
@@ -20,10 +21,16 @@ class WalletSide:
         self._ledger = ledger
         self._record = record
 
-    def pay(self, payment: Payment, now: datetime) -> Result:
-        """Asked for the money: debited, refused, or left to the customer (U PAYMENT_IN_PROCESS)."""
+    def pay(self, payment: Payment, now: datetime, asked: Result | None = None) -> Result:
+        """Asked for the money: debited, refused, or left to the customer (U PAYMENT_IN_PROCESS).
+
+        `asked` is what a tester wants to hear; a success still needs the money.
+        """
         self._note("pay", Direction.REQUEST, payment, now)
-        result = self._decide(payment, now, is_confirmed=False)
+        if asked is None or asked.result_status is Outcome.SUCCESS:
+            result = self._decide(payment, now, is_confirmed=asked is not None)
+        else:
+            result = asked
         self._note("pay", Direction.RESPONSE, payment, now, result)
         return result
 
@@ -47,6 +54,15 @@ class WalletSide:
             amount = Money(payment.amount.currency, left)
             self._book(Kind.CREDIT, payment, amount, pay_to_value, now)
         self._note("cancelPayment", Direction.RESPONSE, payment, now, SUCCESS)
+
+    def late_success(self, payment: Payment, now: datetime) -> None:
+        """It debits an order that was closed meanwhile and says so: the network cancels it at once
+        (the facts, "paymentExpiryTime": a late success is reversed by Alipay+).
+        """
+        result = self._decide(payment, now, is_confirmed=True)
+        self._note("notifyPayment", Direction.RESPONSE, payment, now, result)
+        if result.result_status is Outcome.SUCCESS:
+            self.cancel(payment, now)
 
     def refund(self, payment: Payment, refund: Refund, now: datetime) -> None:
         """Give back that much. A wallet does not refuse it (its own refusals are not played)."""

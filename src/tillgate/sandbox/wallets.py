@@ -16,6 +16,7 @@ from typing import Any
 
 from tillgate.core.errors import ConfigError
 from tillgate.core.money import EXPONENTS, Money
+from tillgate.sandbox.plays import PLAYS
 
 _SLUG = re.compile(r"[a-z0-9_]{1,32}\Z")
 _BRAND = re.compile(r"[A-Z0-9_]{1,32}\Z")
@@ -37,6 +38,7 @@ class Customer:
             the same `id`.
         balance: opening balance in minor units of the wallet's currency.
         confirm_above: a payment above so many minor units waits for the customer; None: none does.
+        play: what is played with each payment of theirs (`plays.PLAYS`).
     """
 
     id: str
@@ -45,6 +47,7 @@ class Customer:
     network_id: str
     balance: int
     confirm_above: int | None
+    play: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,7 @@ class _Reader:
         )
 
     def _customer(self, table: dict[str, Any], path: str, wallet_id: str) -> Customer:
-        self._only(table, path, {"id", "name", "balance", "confirm_above"})
+        self._only(table, path, {"id", "name", "balance", "confirm_above", "play"})
         customer_id = self._text(table, path, "id", _SLUG)
         has_limit = "confirm_above" in table
         return Customer(
@@ -182,7 +185,15 @@ class _Reader:
             network_id=_network_id(customer_id),
             balance=self._minor_units(table, path, "balance"),
             confirm_above=self._minor_units(table, path, "confirm_above") if has_limit else None,
+            play=self._play(table, path) if "play" in table else None,
         )
+
+    def _play(self, table: dict[str, Any], path: str) -> str | None:
+        name = table["play"]
+        if name not in PLAYS:
+            self._note(f"{path}.play", "is no play: `tillgate sandbox plays` lists them")
+            return None
+        return str(name)
 
     def _rates(self, table: object) -> dict[str, Fraction]:
         rates: dict[str, Fraction] = {}
