@@ -9,6 +9,7 @@ from pathlib import Path
 from tillgate.cli import build_parser
 from tillgate.cli.lifecycle import docstring_of, document, edges
 from tillgate.core.results import MEANINGS, Judges, NextStep
+from tillgate.sandbox.plays import MAGIC
 from tillgate.settings import SETTINGS
 from tillgate.web.problems import STATUS
 
@@ -36,6 +37,8 @@ def _commands(
 ) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
+            if parser.get_default("run") is not None:
+                yield name, parser
             for word, child in action.choices.items():
                 yield from _commands(child, f"{name} {word}")
             return
@@ -43,7 +46,9 @@ def _commands(
 
 
 def _is_shown(action: argparse.Action) -> bool:
-    return action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction)
+    return action.help != argparse.SUPPRESS and not isinstance(
+        action, argparse._HelpAction | argparse._SubParsersAction
+    )
 
 
 def _argument(action: argparse.Action) -> str:
@@ -117,6 +122,35 @@ def codes() -> str:
     return "\n".join(lines)
 
 
+def plays() -> str:
+    lines = [
+        NOTE,
+        "# What the sandbox plays\n",
+        "Each line is chosen by its amount (in minor units of any currency: JPY 77,701, USD"
+        " 777.01), by its name for one code (`POST /sandbox/codes` with `play`, `tillgate code"
+        " --play NAME`), for a customer (`play` in the wallets file) or by a rule. More:"
+        " [sandbox](sandbox.md).\n",
+        "| amount | play | what happens |",
+        "|---|---|---|",
+        *(f"| {value} | `{play.name}` | {play.what} |" for value, play in MAGIC.items()),
+        "\n## The guide's table, row by row\n",
+        "| resultStatus | resultCode | played by |",
+        "|---|---|---|",
+        "| S | SUCCESS | any other amount |",
+        "| F | each code | its line above |",
+        "| U | PAYMENT_IN_PROCESS | `in_process_then_success`, `in_process_then_failure`,"
+        " `in_process_for_ever`, `late_success` |",
+        "| U | any other | `unknown_exception`, `request_traffic_exceed_limit` (nothing happened),"
+        " `unknown_but_paid` |",
+        "| no answer | | `request_lost`, `reply_lost`, `silent`, `late`, `reset`, `drip`,"
+        " `http_503`, `http_502_but_paid` |",
+        "| an answer that proves nothing | | `bad_signature`, `no_signature`, `wrong_key`,"
+        " `garbage`, `clock_behind`, `wrong_amount` |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def lifecycle() -> str:
     return NOTE + "\n" + document(edges())
 
@@ -126,6 +160,7 @@ GENERATED = {
     "settings.md": settings,
     "codes.md": codes,
     "payment-lifecycle.md": lifecycle,
+    "sandbox-plays.md": plays,
 }
 
 if __name__ == "__main__":

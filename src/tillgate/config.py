@@ -56,6 +56,7 @@ class SandboxConfig:
     wallets: bytes | None
     notify_delay_s: float
     latency_s: float
+    has_magic: bool
     choices: dict[str, str]
     direct: dict[str, tuple[SigningKey, dict[str, KeyRing]]]
 
@@ -97,6 +98,7 @@ def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig
         wallets=source.bytes_of("sandbox", "wallets_file") or None,
         notify_delay_s=source.seconds("sandbox", "notify_delay_s"),
         latency_s=source.seconds("sandbox", "latency_s"),
+        has_magic=source.one_of("sandbox", "magic_amounts", ("on", "off")) == "on",
         choices={
             name: source.one_of("sandbox", name, words) for name, (_, words) in CHOICES.items()
         },

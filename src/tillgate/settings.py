@@ -186,6 +186,12 @@ SETTINGS = (
     ),
     Setting("sandbox", "latency_s", "0", "added to each pay answer, in seconds"),
     Setting(
+        "sandbox",
+        "magic_amounts",
+        "on",
+        "`on`: amounts such as 77701 choose what is played (sandbox-plays.md); `off`: none does",
+    ),
+    Setting(
         "sandbox.NAME",
         "private_key_file",
         None,

@@ -13,7 +13,15 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tillgate import __version__
-from tillgate.cli.parsers import add_server_options, command, count, direct_names, positive, whole
+from tillgate.cli.parsers import (
+    add_sandbox_actions,
+    add_server_options,
+    command,
+    count,
+    direct_names,
+    positive,
+    whole,
+)
 from tillgate.cli.till_commands import add_cancel, add_code, add_pay, add_resolve, add_show
 from tillgate.core.errors import ConfigError, GatewayError
 from tillgate.settings import SANDBOX_DIRECT
@@ -135,10 +143,13 @@ def _sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         commands,
         "sandbox",
         "run the other side: a network and wallets to test with",
-        "tillgate sandbox --settings tillgate.toml",
+        "tillgate sandbox --settings tillgate.toml\n"
+        "tillgate sandbox script rush-hour.toml\n"
+        "tillgate sandbox plays",
         run,
     )
     add_server_options(parser)
+    add_sandbox_actions(parser)
 
 
 def _identify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -84,3 +84,45 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
         raise argparse.ArgumentTypeError("a whole number from 1 is needed")
     return int(text)
+
+
+def add_sandbox_actions(parser: argparse.ArgumentParser) -> None:
+    """What can be asked of a running sandbox; without an action `sandbox` runs one."""
+
+    def script(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.sandbox_commands import script
+
+        return script(arguments)
+
+    def plays(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.sandbox_commands import plays
+
+        return plays(arguments)
+
+    actions = parser.add_subparsers(metavar="ACTION", required=False)
+    script_parser = command(
+        actions,
+        "script",
+        "make a running sandbox follow a script (rules, random faults, its clock), instead of what"
+        " it followed before; see docs/sandbox.md",
+        "tillgate sandbox script rush-hour.toml\n"
+        "tillgate sandbox script - --sandbox http://127.0.0.1:9090 < rush-hour.json\n"
+        "tillgate sandbox script --clear",
+        script,
+    )
+    script_parser.add_argument("file", metavar="FILE", nargs="?", help="TOML or JSON; - is stdin")
+    script_parser.add_argument("--clear", action="store_true", help="follow no script any more")
+    script_parser.add_argument(
+        "--sandbox",
+        metavar="URL",
+        help="default: TILLGATE_SANDBOX_URL, else http://127.0.0.1:9090",
+    )
+    plays_parser = command(
+        actions,
+        "plays",
+        "list every play: its amount, its name, what happens",
+        "tillgate sandbox plays\ntillgate sandbox plays --json",
+        plays,
+    )
+    for one in (script_parser, plays_parser):
+        one.add_argument("--json", action="store_true", help="print JSON")

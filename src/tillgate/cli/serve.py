@@ -78,6 +78,7 @@ def sandbox_settings(config: SandboxConfig) -> app.SandboxSettings:
         wallets=load_wallets(config.wallets),
         notify_delay_s=config.notify_delay_s,
         latency_s=config.latency_s,
+        has_magic=config.has_magic,
         choices=Choices.of(config.choices),
         direct={
             name: app.NetworkKeys(signing_key=key, acquirers=acquirers)

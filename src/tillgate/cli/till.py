@@ -143,7 +143,7 @@ def code(arguments: argparse.Namespace) -> int:
     url = arguments.sandbox or _till_settings(arguments, "sandbox", "TILLGATE_SANDBOX_URL")
     asked = {
         name: value
-        for name in ("wallet", "customer", "kind", "length")
+        for name in ("wallet", "customer", "kind", "length", "play")
         if (value := getattr(arguments, name)) is not None
     }
     try:
@@ -155,6 +155,12 @@ def code(arguments: argparse.Namespace) -> int:
         return print_problem(answer, arguments.json)
     print(json.dumps(answer.body) if arguments.json else answer.body["code"])
     return 0
+
+
+def sandbox_url(arguments: argparse.Namespace) -> str:
+    """Where a tester's sandbox is: said, in the environment, or where it stands by default."""
+    said: str | None = arguments.sandbox or os.environ.get("TILLGATE_SANDBOX_URL")
+    return said or "http://127.0.0.1:9090"
 
 
 class _Till:

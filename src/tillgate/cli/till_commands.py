@@ -172,6 +172,9 @@ def add_code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="DIGITS",
         help="of alipay_cn_hk 16 to 19 (default: 18), of reserved 20 to 23 (default: 20)",
     )
+    parser.add_argument(
+        "--play", metavar="NAME", help="what happens when it is scanned: tillgate sandbox plays"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--sandbox", metavar="URL", help="default: TILLGATE_SANDBOX_URL")
     parser.add_argument("--till", metavar="FILE", help=TILL_HELP)

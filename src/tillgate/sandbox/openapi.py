@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tillgate.sandbox.clock_request import ClockRequest
+from tillgate.sandbox.clock_request import ClockRequest, ScriptRequest
 from tillgate.sandbox.control_api import CodeRequest
 from tillgate.sandbox.scripts import Faults, RuleRequest
 
@@ -18,6 +18,7 @@ BODIES: dict[str, Any] = {
     "Rule": RuleRequest,
     "Faults": Faults,
     "Clock": ClockRequest,
+    "Script": ScriptRequest,
 }
 ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("post", "/sandbox/codes", "Show a fresh payment code on a customer's screen", "Code"),
@@ -38,6 +39,7 @@ ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("get", "/sandbox/faults", "The random faults", None),
     ("put", "/sandbox/faults", "Random faults from now on; the same seed repeats them", "Faults"),
     ("delete", "/sandbox/faults", "No random faults any more", None),
+    ("put", "/sandbox/script", "Rules, faults and clock at once, instead of what was", "Script"),
     ("get", "/sandbox/clock", "What time it is in the sandbox", None),
     ("put", "/sandbox/clock", "Freeze, set or advance the sandbox's clock", "Clock"),
 )

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.alipayplus.signing import KeyRing
-from tillgate.sandbox.clock_request import ClockRequest
+from tillgate.sandbox.clock_request import ClockRequest, ScriptRequest
 from tillgate.sandbox.control_words import (
     BadField,
     NotThere,
@@ -36,6 +36,7 @@ YEARS = range(1971, 2999)
 _RULES = msgspec.json.Decoder(RuleRequest)
 _RULE_LISTS = msgspec.json.Decoder(list[RuleRequest])
 _FAULTS = msgspec.json.Decoder(Faults)
+_SCRIPTS = msgspec.json.Decoder(ScriptRequest)
 _CLOCKS = msgspec.json.Decoder(ClockRequest)
 
 
@@ -69,6 +70,7 @@ class RulesApi:
             Route("/sandbox/faults", self.show_faults, methods=["GET"]),
             Route("/sandbox/faults", self.set_faults, methods=["PUT"]),
             Route("/sandbox/faults", self.end_faults, methods=["DELETE"]),
+            Route("/sandbox/script", self.set_script, methods=["PUT"]),
             Route("/sandbox/clock", self.show_clock, methods=["GET"]),
             Route("/sandbox/clock", self.set_clock, methods=["PUT"]),
             Route("/sandbox/exchanges/{seq:int}", self.explain, methods=["GET"]),
@@ -136,26 +138,53 @@ class RulesApi:
 
     async def set_clock(self, request: Request) -> Response:
         """Freeze, set, advance; whatever was due until then has happened when this is answered."""
-        asked = read_as(_CLOCKS, await body_of(request))
-        at = _moment(asked.now) if asked.now is not None else None
+        self._move(read_as(_CLOCKS, await body_of(request)))()
+        return json_answer(self._clock_words())
+
+    async def set_script(self, request: Request) -> Response:
+        """Rules, random faults and the clock at once, instead of what was: all or nothing."""
+        asked = read_as(_SCRIPTS, await body_of(request))
+        for i, one in enumerate(asked.rules):
+            _check(one, f"$.rules[{i}]")
+        if len(asked.rules) > RULES_MAX:
+            raise BadField(f"There are at most {RULES_MAX} rules.", path="$.rules")
+        move = self._move(asked.clock, "$.clock") if asked.clock is not None else None
+        self._scripts.clear()
+        if asked.faults is not None:
+            self._scripts.restart(asked.faults)
+        rules = [_rule_words(self._scripts.add(one)) for one in asked.rules]
+        if move is not None:
+            move()
+        faults = _full(self._scripts.faults)
+        return json_answer({"rules": rules, "faults": faults, "clock": self._clock_words()})
+
+    def _move(self, asked: ClockRequest, path: str = "$") -> Callable[[], None]:
+        """What was asked of the clock, checked; it moves when the result is called."""
+        at = _moment(asked.now, path) if asked.now is not None else None
         if asked.follow and asked != ClockRequest(follow=True):
-            raise BadField("The clock either follows the machine's or is set.", path="$.follow")
+            raise BadField(
+                "The clock either follows the machine's or is set.", path=f"{path}.follow"
+            )
         try:
             to = (at or self._clock.now()) + timedelta(seconds=asked.advance_s or 0)
         except OverflowError:
-            raise BadField("That is beyond the calendar.", path="$.advance_s") from None
+            raise BadField("That is beyond the calendar.", path=f"{path}.advance_s") from None
         if to.year not in YEARS:
-            raise BadField(f"The year must be {YEARS[0]} to {YEARS[-1]}.", path="$.now")
-        if asked.follow:
-            self._clock.follow()
-        if at is not None or asked.advance_s:
-            self._clock.set(to)
-        if asked.frozen is True:
-            self._clock.freeze()
-        elif asked.frozen is False and self._clock.is_frozen:
-            self._clock.run()
-        self._after_each()
-        return json_answer(self._clock_words())
+            words = f"The year must be {YEARS[0]} to {YEARS[-1]}."
+            raise BadField(words, path=f"{path}.now")
+
+        def move() -> None:
+            if asked.follow:
+                self._clock.follow()
+            if at is not None or asked.advance_s:
+                self._clock.set(to)
+            if asked.frozen is True:
+                self._clock.freeze()
+            elif asked.frozen is False and self._clock.is_frozen:
+                self._clock.run()
+            self._after_each()
+
+        return move
 
     async def explain(self, request: Request) -> Response:
         """One message with its signature explained step by step."""
@@ -215,13 +244,12 @@ def _full(faults: Faults | None) -> dict[str, Any] | None:
     return msgspec.structs.asdict(faults) if faults is not None else None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: str, path: str) -> datetime:
+    form = "A time is ISO 8601 with an offset: 2026-11-24T00:15:00+08:00."
     try:
         at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo is not None else _refuse()
+        if at.tzinfo is None:
+            raise BadField(form, path=f"{path}.now")
+        return at.astimezone(UTC)
     except (ValueError, OverflowError):
-        return _refuse()
-
-
-def _refuse() -> datetime:
-    raise BadField("A time is ISO 8601 with an offset: 2026-11-24T00:15:00+08:00.", path="$.now")
+        raise BadField(form, path=f"{path}.now") from None

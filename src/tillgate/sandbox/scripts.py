@@ -6,10 +6,11 @@ Kept per sandbox, counted as messages come. Nothing here waits or sends.
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Annotated
 
 import msgspec
@@ -261,24 +262,31 @@ def _fits(on: On, message: Message) -> bool:
 def _drawn(faults: Faults, order: _Order, api: Api) -> Do:
     """The random fault of this message: of its place in the order of things, never of its ids."""
     place = f"{faults.seed}:{order.number}:{api}:{order.counts.get(api, 0)}"
-    draw = random.Random(place)  # noqa: S311 - repeatable, not secret
+    draws = _draws(place)
     said: dict[str, object] = {}
-    if draw.random() < faults.lose_request:
+    if next(draws) < faults.lose_request:
         said["lose"] = Lost.REQUEST
-    if draw.random() < faults.lose_reply:
+    if next(draws) < faults.lose_reply:
         said.setdefault("lose", Lost.REPLY)
     for name in ("duplicate", "reorder", "garbage", "reset"):
-        if draw.random() < getattr(faults, name):
+        if next(draws) < getattr(faults, name):
             said[name] = True
-    if draw.random() < faults.delay:
-        said["delay_s"] = draw.random() * faults.delay_s_max
-    if draw.random() < faults.bad_signature:
+    if next(draws) < faults.delay:
+        said["delay_s"] = next(draws) * faults.delay_s_max
+    if next(draws) < faults.bad_signature:
         said["signature"] = Spoilt.BAD
-    if draw.random() < faults.no_signature:
+    if next(draws) < faults.no_signature:
         said.setdefault("signature", Spoilt.NONE)
-    if draw.random() < faults.http_503:
+    if next(draws) < faults.http_503:
         said["http_status"] = 503
-    if draw.random() < faults.unknown_exception:
+    if next(draws) < faults.unknown_exception:
         said["result"] = "UNKNOWN_EXCEPTION"
-        said["effect"] = draw.random() < 0.5
+        said["effect"] = next(draws) < 0.5
     return msgspec.convert(said, Do)
+
+
+def _draws(place: str) -> Iterator[float]:
+    """Numbers from 0 to 1 that depend on nothing but the place."""
+    for number in count():
+        digest = hashlib.blake2b(f"{place}:{number}".encode(), digest_size=8).digest()
+        yield int.from_bytes(digest) / 2**64
