@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from tillgate import __version__
 from tillgate.cli.parsers import (
+    add_certify_options,
     add_sandbox_actions,
     add_server_options,
     command,
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         _demo,
         _serve,
         _sandbox,
+        _certify,
         _identify,
         _routes,
         add_pay,
@@ -150,6 +152,26 @@ def _sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     add_server_options(parser)
     add_sandbox_actions(parser)
+
+
+def _certify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.certify import certify
+
+        return certify(arguments)
+
+    parser = command(
+        commands,
+        "certify",
+        "rehearse Alipay+'s acceptance with a running acquirer against a running sandbox (exit 1:"
+        " a case failed)",
+        "tillgate certify --gateway http://127.0.0.1:8080 --api-key-file key.txt\n"
+        "tillgate certify --list\n"
+        "tillgate certify --gateway http://127.0.0.1:7000 --adapter http --only cancel"
+        " --html report.html --junit report.xml",
+        run,
+    )
+    add_certify_options(parser)
 
 
 def _identify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

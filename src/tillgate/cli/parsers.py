@@ -126,3 +126,41 @@ def add_sandbox_actions(parser: argparse.ArgumentParser) -> None:
     )
     for one in (script_parser, plays_parser):
         one.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_certify_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `certify`."""
+    parser.add_argument("--gateway", metavar="URL", help="the acquirer, as a till reaches it")
+    parser.add_argument(
+        "--api-key-file", metavar="FILE", help="default: the key in TILLGATE_API_KEY"
+    )
+    parser.add_argument(
+        "--adapter",
+        default="tillgate",
+        metavar="NAME",
+        help="how to speak to it: tillgate, http, or module:Class; see docs/certify.md"
+        " (default: tillgate)",
+    )
+    parser.add_argument(
+        "--sandbox",
+        metavar="URL",
+        help="the sandbox that the acquirer is connected to (default: TILLGATE_SANDBOX_URL, else"
+        " http://127.0.0.1:9090)",
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="cases whose name starts so; may be repeated",
+    )
+    parser.add_argument(
+        "--expiry",
+        type=positive,
+        default=60,
+        metavar="S",
+        help="how long each order lives; 60 is Alipay+'s, less is quicker (default: 60)",
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--html", metavar="FILE", help="write one HTML page with all messages")
+    parser.add_argument("--list", action="store_true", help="list the cases and run none")

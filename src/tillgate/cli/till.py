@@ -163,6 +163,13 @@ def sandbox_url(arguments: argparse.Namespace) -> str:
     return said or "http://127.0.0.1:9090"
 
 
+def api_key_or_none(arguments: argparse.Namespace) -> str:
+    """The till's key from a file or the environment; empty where an acquirer needs none."""
+    if arguments.api_key_file:
+        return read_text(Path(arguments.api_key_file)).strip()
+    return os.environ.get("TILLGATE_API_KEY", "")
+
+
 class _Till:
     """The gateway as this till reaches it."""
 

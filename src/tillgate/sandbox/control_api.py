@@ -274,6 +274,7 @@ def _exchange_words(exchange: Exchange) -> dict[str, Any]:
         "payment_result": exchange.payment_result,
         "refund_request_id": exchange.refund_request_id,
         "signature": exchange.signature,
+        "amount": exchange.amount,
     }
 
 

@@ -67,6 +67,7 @@ class Exchange:
         payment_result: of an inquiry's answer: the second level.
         refund_request_id: which of a payment's refunds, between acquirer and network.
         signature: what was found out about the message's signature.
+        amount: of a pay, what the acquirer asks for: `JPY 100`.
         raw: the message itself, where it crossed between processes.
     """
 
@@ -82,6 +83,7 @@ class Exchange:
     payment_result: str | None
     refund_request_id: str | None
     signature: str
+    amount: str | None
     raw: Raw | None
 
 
@@ -106,6 +108,7 @@ class Exchanges:
         payment_result: Result | None = None,
         refund_request_id: str | None = None,
         signature: str = INSIDE,
+        amount: str | None = None,
         raw: Raw | None = None,
     ) -> None:
         """Note one message, as it crosses."""
@@ -124,6 +127,7 @@ class Exchanges:
                 payment_result=_words(payment_result),
                 refund_request_id=refund_request_id,
                 signature=signature,
+                amount=amount,
                 raw=raw,
             )
         )

@@ -100,6 +100,7 @@ class Do(Words, frozen=True):
         then: of a pay: the wallet leaves it in process and says this later; without it and with
             result PAYMENT_IN_PROCESS it never says anything.
         effect: whether it is done at all: by default unless `result` or `http_status` refuse it.
+            Where it is said, a pay's `result` is a lie about what was (not) done.
         lose: held without an answer until the caller gives up.
         reset: the connection is cut instead of an answer, after the effect.
         delay_s: the answer waits so long; `request_delay_s`: the effect does.
@@ -144,7 +145,9 @@ class Do(Words, frozen=True):
 
     def is_judgement(self, api: Api) -> bool:
         """Whether `result` is what becomes of the payment itself, not only of the message."""
-        return api is Api.PAY and self.result is not None and not ends_message(self.result)
+        if api is not Api.PAY or self.result is None or self.effect is not None:
+            return False
+        return not ends_message(self.result)
 
     @property
     def is_cut(self) -> bool:

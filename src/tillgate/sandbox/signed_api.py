@@ -295,6 +295,7 @@ class SignedApi:
             payment_id=getattr(request, "payment_id", None),
             refund_request_id=getattr(request, "refund_request_id", None),
             signature=signature,
+            amount=_amount_in(request),
             raw=Raw(
                 call.path,
                 call.client_id,
@@ -320,3 +321,8 @@ class SignedApi:
             refund_request_id=getattr(request, "refund_request_id", None),
             signature=signature,
         )
+
+
+def _amount_in(request: Any) -> str | None:
+    amount = getattr(request, "payment_amount", None)
+    return f"{amount.currency} {amount.value}" if amount is not None else None
