@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import FrameType
@@ -110,19 +111,7 @@ def serve(
     Returns:
         The exit status: 0 after a clean stop, 1 when the application could not start.
     """
-    config = uvicorn.Config(
-        app,
-        loop="none",
-        http=Protocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = _Server(config, on_ready, on_stop)
+    server = _Server(_config(app), on_ready, on_stop)
 
     async def run() -> None:
         if until_stdin_closes:
@@ -138,6 +127,83 @@ def serve(
     return 0 if server.started else 1
 
 
+class Background:
+    """The same in a thread of this process, for tests: it stops at once and cuts what is open."""
+
+    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+        self._listener = listener
+        self._server = _CuttingServer(_config(app))
+        self._is_settled = threading.Event()
+        self._server.on_settled = self._is_settled.set
+        self._thread = threading.Thread(target=self._run, name="tillgate", daemon=True)
+
+    def start(self) -> None:
+        """Returns when it listens.
+
+        Raises:
+            RuntimeError: the application could not start.
+        """
+        self._thread.start()
+        self._is_settled.wait()
+        if not self._server.started:
+            raise RuntimeError("the application did not start; the log says why")
+
+    def stop(self) -> None:
+        """Returns when the thread has ended."""
+        self._server.stop()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._server.serve(sockets=[self._listener]))
+        finally:
+            self._listener.close()
+            self._is_settled.set()
+
+
+class _CuttingServer(uvicorn.Server):
+    """Says when it listens; at its end it waits for nobody."""
+
+    on_settled: Callable[[], None]
+
+    async def main_loop(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        ticking = asyncio.create_task(super().main_loop())
+        self.on_settled()
+        await self._stopping.wait()
+        ticking.cancel()
+
+    def stop(self) -> None:
+        """From another thread."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in self.server_state.tasks:
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        await self.lifespan.shutdown()
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="none",
+        http=Protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
 def _stop_when_stdin_closes(server: _Server) -> None:
     loop = asyncio.get_running_loop()
 
@@ -151,11 +217,13 @@ def _stop_when_stdin_closes(server: _Server) -> None:
 
 def _run_loop(run: Callable[[], Coroutine[None, None, None]]) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run())
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
-
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = uvloop.new_event_loop
     except ImportError:  # not CPython, or no wheel: asyncio's own loop does the same, slower
-        factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(run())
+        return None
+    return uvloop.new_event_loop

@@ -52,6 +52,7 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
     """Run the sandbox until SIGINT or SIGTERM."""
     config = load_sandbox(os.environ, _settings_file(arguments))
     logs.set_up()
+    from tillgate.sandbox import postman  # noqa: F401 -- now, not at the first notification
     from tillgate.sandbox.app import create_app
 
     settings = sandbox_settings(config)

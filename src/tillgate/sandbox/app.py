@@ -151,8 +151,6 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        for each in sides:
-            await each.notifier.start()
         try:
             yield
         finally:

@@ -66,15 +66,15 @@ class ControlApi:
 
     def routes(self) -> list[Route]:
         """What to mount."""
-        one = "/sandbox/payments/{payment_request_id}"
+        one = "/sandbox/payments/{payment_request_id:path}"  # it may hold a slash
         return [
             Route("/healthz", self.healthz, methods=["GET"]),
             Route("/sandbox/codes", self.issue_code, methods=["POST"]),
             Route("/sandbox/wallets", self.show_wallets, methods=["GET"]),
             Route("/sandbox/payments", self.list_payments, methods=["GET"]),
-            Route(one, self.show_payment, methods=["GET"]),
             Route(one + "/confirm", self.confirm, methods=["POST"]),
             Route(one + "/decline", self.decline, methods=["POST"]),
+            Route(one, self.show_payment, methods=["GET"]),
             Route("/sandbox/ledger", self.show_ledger, methods=["GET"]),
             Route("/sandbox/exchanges", self.list_exchanges, methods=["GET"]),
         ]

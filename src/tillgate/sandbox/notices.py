@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tillgate.alipaycn import signing
@@ -17,9 +18,12 @@ from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.sandbox.exchanges import VALID, Exchanges
 from tillgate.sandbox.network import Network
-from tillgate.sandbox.notifier import Ack, Notifier
+from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.payment import Payment, State
 from tillgate.sandbox.plays import NOTHING, Do
+
+if TYPE_CHECKING:
+    from tillgate.sandbox.postman import Ack
 
 SELLER_ID = "2088102146225135"
 """Whose account is paid: one for every acquirer of the sandbox."""

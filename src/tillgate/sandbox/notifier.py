@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import aiohttp
-from yarl import URL
 
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import BadMessage, Notification, Result
@@ -29,26 +27,14 @@ from tillgate.sandbox.payment import Payment, State, wire_time
 from tillgate.sandbox.plays import NOTHING, Do, Lost, Notify, When
 from tillgate.sandbox.spoil import Spoiler
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from tillgate.sandbox.postman import Ack, Postman
 
-TIMEOUT_S = 5.0
-"""Source: Alipay+ page "timeout": notifyPayment 5 s."""
-CONNECTIONS_MAX = 256
-IDLE_CONNECTION_S = 15.0
-ANSWER_BYTES_MAX = 64 * 1024
+log = logging.getLogger(__name__)
 
 
 class NotAcknowledged(Exception):
     """The acquirer did not say S. The message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(slots=True)
@@ -96,26 +82,15 @@ class Notifier:
         self._waits_s = (delay_s, *retries_s)
         self._tasks: set[asyncio.Task[None]] = set()
         self._deliveries: dict[str, Delivery] = {}
-        self._session: aiohttp.ClientSession
-
-    async def start(self) -> None:
-        """Open the one session: pooled connections, no cookies, no proxies."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,  # the signature covers the bytes that travel
-            trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-        )
+        self._postman: Postman | None = None
 
     async def close(self) -> None:
         """Drop what is still to be sent, and all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._session.close()
+        if self._postman is not None:
+            await self._postman.close()
 
     def schedule(self, payment: Payment) -> None:
         """Tell of this end of the payment, as it stands now, whatever becomes of it later."""
@@ -171,10 +146,6 @@ class Notifier:
             except NotAcknowledged as problem:
                 delivery.problem = str(problem)
                 continue
-            except (aiohttp.ClientError, OSError, ValueError) as error:
-                # A TimeoutError is an OSError.
-                delivery.problem = f"no answer ({type(error).__name__})"
-                continue
             finally:
                 if event := self._first_sends.pop(payment.payment_id, None):
                     event.set()
@@ -198,7 +169,7 @@ class Notifier:
             raise NotAcknowledged("lost on its way, as a tester wants")
         spoilt = self.spoilt(payment, body, do)
         if do.duplicate:
-            with contextlib.suppress(NotAcknowledged, aiohttp.ClientError, OSError, ValueError):
+            with contextlib.suppress(NotAcknowledged):
                 await self._send(payment, spoilt, do)
         await self._send(payment, spoilt, do)
         if do.lose is Lost.REPLY or do.reset:
@@ -250,32 +221,33 @@ class Notifier:
     async def _send(self, payment: Payment, body: bytes, do: Do = NOTHING) -> None:
         assert payment.notify_url is not None
         path = signed_path(payment.notify_url)
-        headers = self.headers(payment, path, body, do) | {"Accept-Encoding": "identity"}
+        headers = self.headers(payment, path, body, do)
         words = f"{do.signature.value}, as a tester wants" if do.signature else SIGNED
         self._note(Direction.REQUEST, payment, words, payment.result)
-        url = URL(payment.notify_url, encoded=True)  # as it was given: its path is signed
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as answer:
-            raw = await answer.content.read(ANSWER_BYTES_MAX)
-            while chunk := await answer.content.read(ANSWER_BYTES_MAX):
-                raw += chunk
-                if len(raw) > ANSWER_BYTES_MAX:
-                    raise NotAcknowledged("the answer is too long")
-            ack = Ack(answer.status, answer.headers, raw)
+        ack = await self._post(payment.notify_url, body, headers)
         verdict, result = self.heard(payment, path, ack)
         raw_ack = Raw(
             path,
             payment.client_id,
             ack.headers.get("Response-Time"),
             ack.headers.get("Signature"),
-            raw,
+            ack.body,
         )
         self._note(Direction.RESPONSE, payment, verdict, result, raw_ack)
         if verdict != VALID:
             raise NotAcknowledged(verdict)
         if result is None or result.result_status is not Outcome.SUCCESS:
             raise NotAcknowledged("the answer's result is not S")
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Ack:
+        from tillgate.sandbox.postman import NotDelivered, Postman
+
+        if self._postman is None:
+            self._postman = Postman()
+        try:
+            return await self._postman.post(url, body, headers)
+        except NotDelivered as problem:
+            raise NotAcknowledged(str(problem)) from None
 
     def _note(
         self,
