@@ -63,6 +63,10 @@ class Server:
         self.url = self._process.stdout.readline().strip().rpartition(" ")[2]
         self.ready_s = time.monotonic() - began
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def cpu_s(self) -> float:
         stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(stat[11]) + int(stat[12])) / TICKS
