@@ -9,6 +9,7 @@ from pathlib import Path
 from tillgate.cli import build_parser
 from tillgate.cli.lifecycle import docstring_of, document, edges
 from tillgate.core.results import MEANINGS, Judges, NextStep
+from tillgate.sandbox.fields import FORMS, FROM
 from tillgate.sandbox.plays import MAGIC
 from tillgate.settings import SETTINGS
 from tillgate.web.problems import STATUS
@@ -151,6 +152,26 @@ def plays() -> str:
     return "\n".join(lines)
 
 
+def fields() -> str:
+    lines = [
+        NOTE,
+        "# What the sandbox takes\n",
+        "Every field of every request, and what is checked of it. A request that breaks one is"
+        " answered F `PARAM_ILLEGAL`, `resultMessage` names the field, and nothing was done."
+        " Fields that are not here are skipped. `null` means left out; an empty text is never"
+        " taken. Integers and booleans are text on this wire; bare ones are taken, too.\n",
+        "Sources: " + "; ".join(f"*{name}*: {what}" for name, what in FROM.items()) + ".\n",
+    ]
+    for form in FORMS:
+        lines.append(f"## `{form.api}`\n\n| field | needed | must be | source |\n|---|---|---|---|")
+        lines += [
+            f"| `{row.path}` | {'yes' if row.is_required else ''} | {row.form} | {row.source} |"
+            for row in form.rows().values()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def lifecycle() -> str:
     return NOTE + "\n" + document(edges())
 
@@ -161,6 +182,7 @@ GENERATED = {
     "codes.md": codes,
     "payment-lifecycle.md": lifecycle,
     "sandbox-plays.md": plays,
+    "sandbox-fields.md": fields,
 }
 
 if __name__ == "__main__":

@@ -248,7 +248,7 @@ GARBAGE = [
     _emptied("order.goods.1.goodsName"),
     (b"", "JSON"),
     (b"\x00\xff", "JSON"),
-    (b'""', "$"),
+    (b'""', "the body"),
     (b'{"a": ""', "JSON"),
     (b"[" * 100_000, "object"),
     (b'{"a":"",' + b'"b":[' * 5_000, "JSON"),

@@ -72,9 +72,6 @@ def _with(field, **changes):
 
 
 ILLEGAL = {
-    "paymentRequestId": lambda r: structs.replace(r, payment_request_id="x" * 65),
-    "order.referenceOrderId": _with("order", reference_order_id="x" * 65),
-    "order.orderDescription": _with("order", order_description="x" * 257),
     "order.orderAmount.value": _with("order", order_amount=Amount(currency="JPY", value="0")),
     "paymentAmount.value": _with("payment_amount", value="1.5"),
     "paymentAmount.value ": _with("payment_amount", value=-1),

@@ -35,7 +35,7 @@ from tillgate.alipayplus.messages import (
 )
 from tillgate.alipayplus.signing import BadSignature, Signer, Verifier
 from tillgate.clock import Clock
-from tillgate.sandbox import wire_faults
+from tillgate.sandbox import fields, wire_faults
 from tillgate.sandbox.calls import (
     BODY_BYTES_MAX,
     Call,
@@ -47,6 +47,7 @@ from tillgate.sandbox.calls import (
 from tillgate.sandbox.choices import KeyRefusal
 from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party, Raw
 from tillgate.sandbox.fates import Fates
+from tillgate.sandbox.fields import Form
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.payment import RESULTS, param_illegal, result_of, wire_time
 from tillgate.sandbox.plays import NOTHING, Api, Do
@@ -64,7 +65,7 @@ class _Kind:
     """One API: how it is read, done, and refused."""
 
     name: str
-    decoder: msgspec.json.Decoder[Any]
+    form: Form
     act: Callable[[str, Any, datetime, Do], Any]
     response: type[Any]
     api: Api | None = None
@@ -101,24 +102,24 @@ class SignedApi:
         self._signs_key_refusals = network.choices.key_refusal is KeyRefusal.SIGNED
         self._fates = fates or Fates(network, Scripts(has_magic=False))
         kinds = [
-            _Kind("pay", messages.PAY_REQUESTS, network.pay, PayResponse, Api.PAY),
+            _Kind("pay", fields.PAY, network.pay, PayResponse, Api.PAY),
             _Kind(
                 "inquiryPayment",
-                messages.INQUIRY_REQUESTS,
+                fields.INQUIRY,
                 lambda client_id, request, now, _: network.inquire(client_id, request, now),
                 InquiryResponse,
                 Api.INQUIRY,
             ),
             _Kind(
                 "cancelPayment",
-                messages.CANCEL_REQUESTS,
+                fields.CANCEL,
                 lambda client_id, request, now, _: network.cancel(client_id, request, now),
                 CancelResponse,
                 Api.CANCEL,
             ),
             _Kind(
                 "refund",
-                messages.REFUND_REQUESTS,
+                fields.REFUND,
                 lambda client_id, request, now, _: network.refund(client_id, request, now),
                 RefundResponse,
                 Api.REFUND,
@@ -128,7 +129,7 @@ class SignedApi:
             kinds.append(
                 _Kind(
                     "codeConsult",
-                    messages.CONSULT_REQUESTS,
+                    fields.CONSULT,
                     lambda _client_id, request, now, _: network.consult(request, now),
                     CodeConsultResponse,
                 )
@@ -167,7 +168,7 @@ class SignedApi:
         if kind is None:
             raise Refused(RESULTS["NO_INTERFACE_DEF"])
         try:
-            return kind, messages.decode(kind.decoder, checked_body(call))
+            return kind, kind.form.read(checked_body(call))
         except BadMessage as error:
             raise Refused(param_illegal(str(error))) from None
 
