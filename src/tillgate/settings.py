@@ -55,6 +55,10 @@ CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "key_refusal": ("refusals of the caller's key", ("unsigned", "signed")),
     "success_amount": ("answers to pay and inquiry name the amount", ("with", "without")),
+    "idempotent_fields": ("what a repeated pay must agree with", ("current", "older")),
+    "inferred_fields": ("fields that only samples of a pay show", ("optional", "required")),
+    "expiry_from": ("where an order's minute begins", ("receipt", "request_time")),
+    "settlement": ("answers name what is settled in another currency", ("told", "silent")),
 }
 """What the network's public pages leave open: meaning, and words, the default first (ADR 0010)."""
 

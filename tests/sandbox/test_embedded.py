@@ -21,7 +21,16 @@ from tillgate.sandbox.choices import Choices, UnknownCancel
 from tillgate.sandbox.embedded import Sandbox, SandboxRefused
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "embedding.md"
-CANCEL = "/aps/api/v1/payments/cancelPayment"
+FOLDER = "/aps/api/v1/payments/"
+CANCEL = FOLDER + "cancelPayment"
+
+
+def post(sandbox, path, body, timeout=10):
+    """Send it signed; the answer's body."""
+    raw = json.dumps(body).encode()
+    request = Request(sandbox.url + path, raw, sandbox.signed_headers(path, raw))
+    with urlopen(request, timeout=timeout) as answer:
+        return json.loads(answer.read())
 
 
 def cancel(sandbox, order, headers=None):

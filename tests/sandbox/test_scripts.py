@@ -17,6 +17,7 @@ from tillgate.alipayplus.signing import BadSignature, KeyRing
 from tillgate.core.results import MEANINGS, Outcome
 from tillgate.sandbox.plays import MAGIC, PAY_CODES, PLAYS, Api, Do, Lost
 from tillgate.sandbox.scripts import Faults, Message, On, RuleRequest, Scripts
+from tillgate.sandbox.wallets import Conditions
 
 QUICK = aiohttp.ClientTimeout(total=0.4)
 
@@ -118,7 +119,9 @@ def test_refusals_of_a_message_leave_no_payment_and_judgements_one(keys):
 
 def test_a_code_has_its_play_and_a_customer_theirs(keys):
     wallet = WALLETS.wallet("gcash")
-    customers = tuple(replace(one, play="user_not_exist") for one in wallet.customers)
+    customers = tuple(
+        replace(one, conditions=Conditions(play="user_not_exist")) for one in wallet.customers
+    )
     wallets = type(WALLETS)(
         tuple(replace(one, customers=customers) if one is wallet else one for one in WALLETS.all),
         WALLETS._rates,

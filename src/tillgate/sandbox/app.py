@@ -24,6 +24,7 @@ from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.control_api import ControlApi
 from tillgate.sandbox.control_words import http_error, problem, request_error
+from tillgate.sandbox.customers_api import CustomersApi
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.fates import Fates
 from tillgate.sandbox.network import ACQUIRER_ID, Network
@@ -140,6 +141,7 @@ def create_app(
 
     control = ControlApi(
         Networks([each.network for each in sides]),
+        town,
         settings.wallets,
         record,
         {each.network.name: each.notifier for each in sides},
@@ -148,6 +150,7 @@ def create_app(
     )
     rings = {name: keys for each in sides for name, keys in each.acquirers.items()}
     rules = RulesApi(scripts, clock, record, rings, beat)
+    customers = CustomersApi(town, settings.wallets, clock)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -159,7 +162,10 @@ def create_app(
             clock.stop()
 
     return Starlette(
-        routes=[*(each.route for each in sides), *control.routes(), *rules.routes()],
+        routes=[
+            *(each.route for each in sides),
+            *(route for api in (control, customers, rules) for route in api.routes()),
+        ],
         lifespan=lifespan,
         exception_handlers={
             RequestError: request_error,

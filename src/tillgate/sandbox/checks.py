@@ -19,6 +19,7 @@ from tillgate.alipayplus.messages import (
     parse_time,
 )
 from tillgate.core.money import VALUE_MAX
+from tillgate.sandbox.choices import IdempotentFields
 
 CONNECT_WALLET = "CONNECT_WALLET"
 
@@ -74,6 +75,40 @@ def pay_fault(request: PayRequest) -> str | None:
         or _url_fault(request.payment_notify_url)
         or _time_fault(request.payment_expiry_time)
     )
+
+
+def canonical(amount: Amount) -> tuple[str, int]:
+    """`"0100"`, `"100"` and 100 are one amount."""
+    return amount.currency, int(amount.value)
+
+
+def compared(request: PayRequest, fields: IdempotentFields) -> tuple[object, ...]:
+    """What a repeat must agree with. The code is in neither list."""
+    method = request.payment_method.payment_method_type
+    amount = canonical(request.payment_amount)
+    if fields is IdempotentFields.CURRENT:
+        return amount, method, canonical(request.order.order_amount)
+    factor, strategy = request.payment_factor, request.settlement_strategy
+    return (
+        amount,
+        method,
+        factor and (str(factor.is_in_store_payment).lower(), factor.in_store_payment_scenario),
+        strategy and strategy.settlement_currency,
+    )
+
+
+def inferred_fault(request: PayRequest) -> str | None:
+    """What is missing of the fields that the guide's sample has and no table demands."""
+    if request.payment_factor is None:
+        return "paymentFactor: is missing"
+    if request.settlement_strategy is None:
+        return "settlementStrategy: is missing"
+    merchant = request.order.merchant
+    if merchant is None:
+        return "order.merchant: is missing"
+    if merchant.merchant_mcc is None:
+        return "order.merchant.merchantMCC: is missing"
+    return "order.merchant.store: is missing" if merchant.store is None else None
 
 
 def _amount_fault(field: str, amount: Amount) -> str | None:

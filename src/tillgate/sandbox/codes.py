@@ -86,6 +86,13 @@ class CodeDesk:
         self._issued[text] = issued
         return issued
 
+    def revoke(self, customer: Customer, now: datetime) -> None:
+        """None of the codes that the customer has is good any more."""
+        self._forget(now)
+        for issued in self._issued.values():
+            if issued.customer.id == customer.id:
+                self._used.setdefault(issued.code, None)
+
     def look(self, text: str) -> IssuedCode | None:
         """What was issued under these digits, good or not. Uses nothing up."""
         return self._issued.get(text)

@@ -1,7 +1,7 @@
-"""The testers' side: codes, customers' thumbs, books and messages. Plain JSON without signatures.
+"""The testers' side: payments, customers' thumbs, books and messages. Plain JSON without
+signatures.
 
-For loopback only: whoever reaches it can spend every customer's money. The answer of
-`POST /sandbox/codes` is the only place that ever shows a whole payment code.
+For loopback only: whoever reaches it can spend every customer's money.
 """
 
 from __future__ import annotations
@@ -16,33 +16,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.clock import Clock
-from tillgate.core.codes import CodeKind
-from tillgate.sandbox.codes import CN_HK_WALLETS, ISSUED_KINDS, LENGTHS
-from tillgate.sandbox.control_words import BadField, body_of, json_answer, read_as, time_words
+from tillgate.sandbox.audit import audit
+from tillgate.sandbox.books import BookEntry
+from tillgate.sandbox.control_words import body_of, json_answer, read_as, time_words
 from tillgate.sandbox.exchanges import Exchange, Exchanges
 from tillgate.sandbox.ledger import Entry, Kind
 from tillgate.sandbox.networks import Networks
 from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.payment import Payment, Refund
-from tillgate.sandbox.plays import PLAYS
-from tillgate.sandbox.wallets import Customer, Wallet, Wallets
+from tillgate.sandbox.plays import Words
+from tillgate.sandbox.town import Town
+from tillgate.sandbox.wallets import Wallets
 
 PAYMENTS_SHOWN_MAX = 1000
-CODE_BYTES_MAX = 4096
-DEFAULT_WALLET = "kakaopay"
 
 
-class CodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose code, which kind, and how long where that is open."""
+class ConfirmRequest(Words, frozen=True):
+    """What the customer types."""
 
-    wallet: str | None = None
-    customer: str | None = None
-    kind: str = CodeKind.CGCP.value
-    length: int | None = None
-    play: str | None = None
+    pin: str | None = None
 
 
-_CODE_REQUESTS = msgspec.json.Decoder(CodeRequest)
+_CONFIRMATIONS = msgspec.json.Decoder(ConfirmRequest)
 
 
 class ControlApi:
@@ -51,6 +46,7 @@ class ControlApi:
     def __init__(
         self,
         network: Networks,
+        town: Town,
         wallets: Wallets,
         record: Exchanges,
         notifiers: Mapping[str, Notifier],
@@ -58,6 +54,7 @@ class ControlApi:
         after_each: Callable[[], None],
     ) -> None:
         self._network = network
+        self._town = town
         self._wallets = wallets
         self._record = record
         self._notifiers = notifiers
@@ -69,54 +66,19 @@ class ControlApi:
         one = "/sandbox/payments/{payment_request_id:path}"  # it may hold a slash
         return [
             Route("/healthz", self.healthz, methods=["GET"]),
-            Route("/sandbox/codes", self.issue_code, methods=["POST"]),
-            Route("/sandbox/wallets", self.show_wallets, methods=["GET"]),
             Route("/sandbox/payments", self.list_payments, methods=["GET"]),
             Route(one + "/confirm", self.confirm, methods=["POST"]),
             Route(one + "/decline", self.decline, methods=["POST"]),
             Route(one, self.show_payment, methods=["GET"]),
             Route("/sandbox/ledger", self.show_ledger, methods=["GET"]),
+            Route("/sandbox/ledger/network", self.show_book, methods=["GET"]),
+            Route("/sandbox/ledger/check", self.check_ledger, methods=["GET"]),
             Route("/sandbox/exchanges", self.list_exchanges, methods=["GET"]),
         ]
 
     async def healthz(self, request: Request) -> Response:
         """This process answers."""
         return json_answer({"status": "ok"})
-
-    async def issue_code(self, request: Request) -> Response:
-        """A fresh code on a customer's screen."""
-        asked = read_as(_CODE_REQUESTS, await body_of(request, CODE_BYTES_MAX) or b"{}")
-        if asked.kind not in ISSUED_KINDS:
-            kinds = " or ".join(ISSUED_KINDS)
-            raise BadField(f"The kind must be {kinds}.", path="$.kind")
-        kind = CodeKind(asked.kind)
-        lengths = LENGTHS[kind]
-        if asked.length is not None and asked.length not in lengths:
-            words = f"{lengths[0]} to {lengths[-1]}" if len(lengths) > 1 else str(lengths[0])
-            raise BadField(f"A code of this kind has {words} digits.", path="$.length")
-        if asked.play is not None and asked.play not in PLAYS:
-            raise BadField("There is no such play: GET /sandbox/plays lists them.", path="$.play")
-        wallet, customer = self._holder(asked)
-        if kind is CodeKind.ALIPAY_CN_HK and wallet.id not in CN_HK_WALLETS:
-            raise BadField("Only AlipayCN and AlipayHK show such codes.", path="$.kind")
-        if kind is CodeKind.ALIPAY_CN_HK and asked.length == 16 and wallet.id != "alipay_cn":
-            raise BadField("A code of AlipayHK has 17 to 19 digits.", path="$.length")
-        now = self._clock.now()
-        issued = self._network.codes.issue(customer, wallet, kind, now, asked.length, asked.play)
-        body = {
-            "code": issued.code,
-            "kind": issued.kind,
-            "wallet": wallet.id,
-            "customer": customer.id,
-            "expires_at": time_words(issued.expires_at),
-        }
-        return json_answer(body, 201)
-
-    async def show_wallets(self, request: Request) -> Response:
-        """Wallets, customers and what they have left."""
-        return json_answer(
-            {"wallets": [self._wallet_words(wallet) for wallet in self._wallets.all]}
-        )
 
     async def list_payments(self, request: Request) -> Response:
         """The last thousand, oldest first."""
@@ -136,8 +98,10 @@ class ControlApi:
         return json_answer(self._payment_words(payment))
 
     async def confirm(self, request: Request) -> Response:
-        """The customer agrees."""
-        return self._thumb(request, self._network.confirm)
+        """The customer agrees, with a PIN where the wallet asks for one."""
+        body = await body_of(request)
+        pin = read_as(_CONFIRMATIONS, body).pin if body else None
+        return self._thumb(request, lambda id_, now: self._network.confirm(id_, now, pin))
 
     async def decline(self, request: Request) -> Response:
         """The customer refuses."""
@@ -154,7 +118,7 @@ class ControlApi:
                         "wallet": wallet.id,
                         "customer": customer.id,
                         "currency": wallet.currency,
-                        "opening": customer.balance,
+                        "opening": ledger.openings[customer.id],
                         "balance": ledger.balances[customer.id],
                     }
                     for wallet in self._wallets.all
@@ -162,6 +126,42 @@ class ControlApi:
                 ],
             }
         )
+
+    async def check_ledger(self, request: Request) -> Response:
+        """Whether customers, wallets, networks and acquirers agree, reckoned anew."""
+        self._network.expire(self._clock.now())
+        self._after_each()
+        found = audit(self._wallets, self._town.ledger, self._town.book, self._network.all())
+        return json_answer(
+            {
+                "agrees": not found.problems,
+                "problems": found.problems,
+                "wallets": [
+                    {
+                        "wallet": wallet.id,
+                        "currency": wallet.currency,
+                        "customers_paid": found.wallets[wallet.id][0],
+                        "wallet_owes": found.wallets[wallet.id][1],
+                        "network_is_owed": found.wallets[wallet.id][2],
+                    }
+                    for wallet in self._wallets.all
+                ],
+                "acquirers": [
+                    {
+                        "client_id": client_id,
+                        "currency": currency,
+                        "network_owes": owed,
+                        "payments_add_up_to": stated,
+                    }
+                    for (client_id, currency), (owed, stated) in found.acquirers.items()
+                ],
+            }
+        )
+
+    async def show_book(self, request: Request) -> Response:
+        """The networks' own book: what wallets owe and what acquirers are owed."""
+        rows = [_book_words(entry) for entry in self._town.book.entries]
+        return json_answer({"entries": rows})
 
     async def list_exchanges(self, request: Request) -> Response:
         """Messages in order, of one payment or all that are kept."""
@@ -176,44 +176,6 @@ class ControlApi:
             self._after_each()  # the look alone may have found it expired
         return json_answer(self._payment_words(payment))
 
-    def _holder(self, asked: CodeRequest) -> tuple[Wallet, Customer]:
-        if asked.customer is not None:
-            customer = self._wallets.customer(asked.customer)
-            if customer is None or asked.wallet not in (None, customer.wallet_id):
-                raise BadField("There is no such customer in this wallet.", path="$.customer")
-            wallet = self._wallets.wallet(customer.wallet_id)
-            assert wallet is not None
-            return wallet, customer
-        default = "alipay_cn" if asked.kind == CodeKind.ALIPAY_CN_HK else DEFAULT_WALLET
-        wallet = self._wallets.wallet(asked.wallet or default)
-        if wallet is None and asked.wallet is None:
-            wallet = self._wallets.all[0]  # an edited file need not have a KakaoPay
-        if wallet is None:
-            ids = ", ".join(each.id for each in self._wallets.all)
-            raise BadField(f"There is no such wallet; there are {ids}.", path="$.wallet")
-        free = (customer for customer in wallet.customers if customer.confirm_above is None)
-        return wallet, next(free, wallet.customers[0])
-
-    def _wallet_words(self, wallet: Wallet) -> dict[str, Any]:
-        return {
-            "id": wallet.id,
-            "name": wallet.name,
-            "wallet_brand_name": wallet.brand,
-            "psp_id": wallet.psp_id,
-            "currency": wallet.currency,
-            "routing_number": wallet.routing_number,
-            "customers": [
-                {
-                    "id": customer.id,
-                    "name": customer.name,
-                    "customer_id": customer.network_id,
-                    "balance": self._network.ledger.balances[customer.id],
-                    "confirm_above": customer.confirm_above,
-                }
-                for customer in wallet.customers
-            ],
-        }
-
     def _payment_words(self, payment: Payment) -> dict[str, Any]:
         entries = self._network.ledger.of_payment(payment.payment_id)
         delivery = self._notifiers[payment.network].delivery(payment.payment_id)
@@ -227,6 +189,7 @@ class ControlApi:
             "result_code": payment.result.result_code,
             "amount": {"currency": payment.amount.currency, "value": payment.amount.value},
             "pay_to_amount": _pay_to(payment),
+            "settlement_amount": _settled(payment),
             "code": payment.masked_code,
             "wallet": payment.wallet.id if payment.wallet else None,
             "customer": payment.customer.id if payment.customer else None,
@@ -285,6 +248,10 @@ def _refund_words(payment: Payment, refund: Refund) -> dict[str, Any]:
         "refund_id": refund.refund_id,
         "amount": {"currency": refund.amount.currency, "value": refund.amount.value},
         "pay_to_amount": {"currency": payment.wallet.currency, "value": refund.pay_to_value},
+        "settlement_amount": {
+            "currency": payment.settlement_currency,
+            "value": refund.settled_value,
+        },
         "refunded_at": time_words(refund.refunded_at),
     }
 
@@ -293,3 +260,22 @@ def _pay_to(payment: Payment) -> dict[str, Any] | None:
     if payment.wallet is None or not payment.pay_to_value:
         return None
     return {"currency": payment.wallet.currency, "value": payment.pay_to_value}
+
+
+def _settled(payment: Payment) -> dict[str, Any] | None:
+    if not payment.settled_value:
+        return None
+    return {"currency": payment.settlement_currency, "value": payment.settled_value}
+
+
+def _book_words(entry: BookEntry) -> dict[str, Any]:
+    return {
+        "at": time_words(entry.at),
+        "line": entry.line,
+        "network": entry.network,
+        "payment_id": entry.payment_id,
+        "client_id": entry.client_id,
+        "wallet": entry.wallet,
+        "from_wallet": {"currency": entry.wallet_currency, "value": entry.from_wallet},
+        "to_acquirer": {"currency": entry.settlement_currency, "value": entry.to_acquirer},
+    }

@@ -27,6 +27,7 @@ _STATUS = {
     "payment_not_found": 404,
     "method_not_allowed": 405,
     "payment_not_waiting": 409,
+    "wrong_pin": 409,
     "invalid_field": 422,
     "internal_error": 500,
 }

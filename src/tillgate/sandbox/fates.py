@@ -105,7 +105,9 @@ class Fates:
             customer=customer.id if customer else None,
             amount=value,
             currency=amount.currency,
-            plays=(play or "", customer.play or "") if customer else (),
+            plays=(play or "", self._network.town.conditions[customer.id].play or "")
+            if customer
+            else (),
         )
         do = self._scripts.take(message)
         if do.notify is not None:

@@ -35,18 +35,19 @@ def refund_refusal(
     return None
 
 
-def pay_to_share(payment: Payment, left: int, left_after: int) -> int:
-    """What the customer gets in the wallet's minor units when `left` becomes `left_after`.
+def share(payment: Payment, total: int, left: int, left_after: int) -> int:
+    """Which part of `total`, minor units of another currency, goes back when `left` of the amount
+    becomes `left_after`.
 
     Proportional to all that was given back so far, rounded half up, so that shares never drift and
     the last one is exactly the rest.
     """
-    return _given_back(payment, left_after) - _given_back(payment, left)
+    return _given_back(payment, total, left_after) - _given_back(payment, total, left)
 
 
-def _given_back(payment: Payment, left: int) -> int:
+def _given_back(payment: Payment, total: int, left: int) -> int:
     whole = payment.amount.value
-    return (2 * payment.pay_to_value * (whole - left) + whole) // (2 * whole)
+    return (2 * total * (whole - left) + whole) // (2 * whole)
 
 
 def result_on_inquiry(payment: Payment, choice: CancelledInquiry) -> Result:

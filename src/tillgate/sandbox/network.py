@@ -19,7 +19,6 @@ from itertools import islice
 
 from tillgate.alipayplus.messages import (
     SUCCESS,
-    Amount,
     CancelRequest,
     CancelResponse,
     CodeConsultRequest,
@@ -40,33 +39,35 @@ from tillgate.core.results import Outcome
 from tillgate.sandbox.answers import Answers
 from tillgate.sandbox.checks import (
     CONNECT_WALLET,
+    canonical,
+    compared,
     final_expiry,
     ids_fault,
+    inferred_fault,
     pay_fault,
     refund_fault,
 )
 from tillgate.sandbox.choices import (
     DEFAULTS,
     Choices,
+    ExpiryFrom,
+    InferredFields,
     PayOnCancelled,
 )
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.exchanges import Exchanges
-from tillgate.sandbox.followups import (
-    pay_to_share,
-    refund_refusal,
-)
 from tillgate.sandbox.payment import (
     ORDER_LIFE,
     RESULTS,
     UTC_8,
     Payment,
-    Refund,
     State,
     param_illegal,
     result_of,
 )
 from tillgate.sandbox.plays import NOTHING, Api, Do
+from tillgate.sandbox.refunds import Refunds
+from tillgate.sandbox.settlement import settled_value_of
 from tillgate.sandbox.town import Town
 from tillgate.sandbox.unknown_orders import UnknownOrders
 from tillgate.sandbox.wallet_side import WalletSide
@@ -82,11 +83,18 @@ class NotWaiting(RequestError):
     code = "payment_not_waiting"
 
 
+class WrongPin(RequestError):
+    """The customer's PIN is another one; the payment waits."""
+
+    code = "wrong_pin"
+
+
 class Network:
     """Alipay+ and the wallets behind it.
 
     Attributes:
         name: which network it is, for testers.
+        town: its customers, with those of other networks.
         codes: the payment codes that are about.
         ledger: the wallets' books.
         choices: how it behaves where the public pages say nothing.
@@ -110,19 +118,18 @@ class Network:
         self.name = name
         self.choices = choices
         town = town or Town(wallets, digits)
+        self.town = town
         self.codes = town.codes
         self.ledger = town.ledger
-        self._payment_ids_given = town.payment_ids
         self._serves = serves
-        self._answers = Answers(acquirer_id, choices)
+        self._answers = Answers(acquirer_id, choices, wallets)
         self._unknown = UnknownOrders(acquirer_id, choices)
         self._wallets = wallets
-        self._wallet_side = WalletSide(self.ledger, record)
+        self._wallet_side = WalletSide(town, record)
         self._digits = digits
         self._payments: dict[str, Payment] = {}  # by paymentId, in the order they came
         self._payment_ids: dict[tuple[str, str], str] = {}  # of an order, the latest
-        self._refunds: dict[tuple[str, str], Refund] = {}
-        self._refund_ids: set[str] = set()
+        self._refunds = Refunds(town, self._wallet_side, self._answers, self._new_id, self._keep)
         self._clients: set[str] = set()
         self._expiries: list[tuple[datetime, str]] = []  # a heap of (expires_at, payment_id)
         self._finals: list[Payment] = []
@@ -133,12 +140,19 @@ class Network:
     # ------------------------------------------------------------------------------------------
 
     def pay(
-        self, client_id: str, request: PayRequest, now: datetime, do: Do = NOTHING
+        self,
+        client_id: str,
+        request: PayRequest,
+        now: datetime,
+        do: Do = NOTHING,
+        asked_at: datetime | None = None,
     ) -> PayResponse:
         """`pay`, idempotent by `paymentRequestId` for ever (but for `PayOnCancelled.TAKEN`). What
-        `do` says of a payment holds for the first one.
+        `do` says of a payment holds for the first one; `asked_at` is its Request-Time.
         """
         fault = pay_fault(request)
+        if fault is None and self.choices.inferred_fields is InferredFields.REQUIRED:
+            fault = inferred_fault(request)
         if fault:
             return PayResponse(result=param_illegal(fault))
         key = client_id, request.payment_request_id
@@ -152,7 +166,7 @@ class Network:
             return PayResponse(result=param_illegal(fault))
         if request.payment_amount.currency not in EXPONENTS:
             return PayResponse(result=RESULTS["CURRENCY_NOT_SUPPORT"])
-        placed = self._placed(client_id, request, now)
+        placed = self._placed(client_id, request, now, asked_at)
         return self._answers.paid(self._charge(placed, request, now, do))
 
     def inquire(self, client_id: str, request: InquiryRequest, now: datetime) -> InquiryResponse:
@@ -187,41 +201,12 @@ class Network:
         return self._answers.cancelled(payment)
 
     def refund(self, client_id: str, request: RefundRequest, now: datetime) -> RefundResponse:
-        """`refund` of a paid payment: in full or in parts, never more than was paid. Idempotent by
-        `refundRequestId` for ever, once it is S; a refused one may be tried again.
-        """
+        """`refund` of a paid payment."""
         fault = refund_fault(request)
         if fault:
             return RefundResponse(result=param_illegal(fault))
         payment = self.asked_for(client_id, request, now)
-        amount = _canonical(request.refund_amount)
-        known = self._refunds.get((client_id, request.refund_request_id))
-        if known is not None:
-            # The fields that must agree: Alipay+ "Idempotency". Either id may name the payment.
-            asked = payment.payment_id if payment else None, *amount
-            if asked != (known.payment_id, known.amount.currency, known.amount.value):
-                return RefundResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
-            assert payment is not None
-            return self._answers.refunded(payment, known)
-        if payment is None:
-            return RefundResponse(result=RESULTS["ORDER_NOT_EXIST"])
-        left = self.ledger.net_debit(payment.payment_id)
-        refusal = refund_refusal(payment, amount, left, now)
-        if refusal is not None:
-            return RefundResponse(result=refusal)
-        refund = Refund(
-            refund_request_id=request.refund_request_id,
-            refund_id=self._new_id(now, self._refund_ids),
-            payment_id=payment.payment_id,
-            amount=Money(*amount),
-            pay_to_value=pay_to_share(payment, left, left - amount[1]),
-            refunded_at=now,
-        )
-        self._wallet_side.refund(payment, refund, now)
-        self._refunds[client_id, request.refund_request_id] = refund
-        payment = replace(payment, refunds=(*payment.refunds, refund))
-        self._payments[payment.payment_id] = payment
-        return self._answers.refunded(payment, refund)
+        return self._refunds.answer(client_id, request, payment, now)
 
     def consult(self, request: CodeConsultRequest, now: datetime) -> CodeConsultResponse:
         """`codeConsult`: whose code is it? Uses nothing up."""
@@ -237,14 +222,20 @@ class Network:
     # What customers, the timer and the notifier do
     # ------------------------------------------------------------------------------------------
 
-    def confirm(self, payment_request_id: str, now: datetime) -> Payment:
-        """The customer agrees in the wallet.
+    def confirm(self, payment_request_id: str, now: datetime, pin: str | None = None) -> Payment:
+        """The customer agrees in the wallet, with a PIN where one is asked. The third wrong one
+        ends the payment.
 
         Raises:
             PaymentNotFound: there is none.
             NotWaiting: it is final, expired meanwhile perhaps.
+            WrongPin: it still waits.
         """
         payment = self._waiting(payment_request_id, now)
+        if (tries_left := self._wallet_side.try_pin(payment, pin)) is not None:
+            if tries_left > 0:
+                raise WrongPin(f"The PIN is wrong; tries left: {tries_left}.", path="$.pin")
+            return self._judged(payment, self._wallet_side.decline(payment, now), now)
         return self._judged(payment, self._wallet_side.confirm(payment, now), now)
 
     def decline(self, payment_request_id: str, now: datetime) -> Payment:
@@ -322,19 +313,27 @@ class Network:
     # Inside
     # ------------------------------------------------------------------------------------------
 
-    def _placed(self, client_id: str, request: PayRequest, now: datetime) -> Payment:
+    def _placed(
+        self, client_id: str, request: PayRequest, now: datetime, asked_at: datetime | None
+    ) -> Payment:
+        strategy = request.settlement_strategy
+        is_asked = self.choices.expiry_from is ExpiryFrom.REQUEST_TIME
+        latest = (asked_at if is_asked and asked_at is not None else now) + ORDER_LIFE
         return Payment(
             client_id=client_id,
             payment_request_id=request.payment_request_id,
-            payment_id=self._new_id(now, self._payment_ids_given),
+            payment_id=self._new_id(now, self.town.payment_ids),
             network=self.name,
             reference_order_id=request.order.reference_order_id,
-            amount=Money(*_canonical(request.payment_amount)),
-            order_amount=_canonical(request.order.order_amount),
+            amount=Money(*canonical(request.payment_amount)),
+            compared=compared(request, self.choices.idempotent_fields),
+            settlement_currency=strategy.settlement_currency
+            if strategy is not None
+            else request.payment_amount.currency,
             masked_code=mask(request.payment_method.payment_method_id),
             notify_url=request.payment_notify_url,
             placed_at=now,
-            expires_at=final_expiry(request.payment_expiry_time, now, now + ORDER_LIFE),
+            expires_at=final_expiry(request.payment_expiry_time, now, latest),
             state=State.IN_PROCESS,
             result=RESULTS["PAYMENT_IN_PROCESS"],
         )
@@ -353,12 +352,14 @@ class Network:
         wallet = self._wallets.wallet(customer.wallet_id)
         assert wallet is not None
         payment = replace(payment, customer=customer, wallet=wallet)
-        if not self._wallets.takes(payment.amount.currency):
+        settled_in = payment.settlement_currency
+        if not (self._wallets.takes(payment.amount.currency) and self._wallets.takes(settled_in)):
             return self._judged(payment, RESULTS["CURRENCY_NOT_SUPPORT"], now)
         if payment.expires_at <= now:
             return self._close(payment, now, is_cancelled=False)
         pay_to_value = self._wallets.convert(payment.amount, wallet.currency)
-        payment = replace(payment, pay_to_value=pay_to_value)
+        settled_value = settled_value_of(self._wallets, payment.amount, settled_in)
+        payment = replace(payment, pay_to_value=pay_to_value, settled_value=settled_value)
         result = self._wallet_side.pay(payment, now, _asked_of_wallet(do))
         if result.result_status is Outcome.UNKNOWN:
             heapq.heappush(self._expiries, (payment.expires_at, payment.payment_id))
@@ -374,6 +375,7 @@ class Network:
             case Outcome.UNKNOWN:
                 payment = replace(payment, result=result)
             case Outcome.SUCCESS:
+                self.town.book.paid(payment, now)
                 payment = replace(
                     payment, state=State.SUCCEEDED, result=result, paid_at=now, finished_at=now
                 )
@@ -392,11 +394,15 @@ class Network:
                 result = self._wallet_side.confirm(payment, now)
             self._judged(payment, result, now)
         elif payment.state is State.CLOSED and result.result_status is Outcome.SUCCESS:
-            self._wallet_side.late_success(payment, now)
+            result = self._wallet_side.late_success(payment, now)
+            if result.result_status is Outcome.SUCCESS:
+                # The facts, "paymentExpiryTime": a late success is reversed by Alipay+.
+                self.town.book.paid(payment, now)
+                self._cancel_there(payment, now)
 
     def _close(self, payment: Payment, now: datetime, *, is_cancelled: bool) -> Payment:
         if payment.pay_to_value and payment.state in (State.SUCCEEDED, State.IN_PROCESS):
-            self._wallet_side.cancel(payment, now)
+            self._cancel_there(payment, now)
         payment = replace(
             payment,
             state=State.CLOSED,
@@ -409,18 +415,20 @@ class Network:
             self._tell(payment)
         return payment
 
+    def _cancel_there(self, payment: Payment, now: datetime) -> None:
+        self._wallet_side.cancel(payment, now)
+        self.town.book.cancelled(payment, now)
+
+    def _keep(self, payment: Payment) -> None:
+        self._payments[payment.payment_id] = payment
+
     def _tell(self, payment: Payment) -> None:
         if payment.notify_url is not None:
             self._finals.append(payment)
 
     def _repeated(self, payment: Payment, request: PayRequest) -> PayResponse:
-        # The fields that must agree: Alipay+ "Idempotency". The code is not among them.
-        is_same = (
-            _canonical(request.payment_amount) == (payment.amount.currency, payment.amount.value)
-            and _canonical(request.order.order_amount) == payment.order_amount
-            and request.payment_method.payment_method_type == CONNECT_WALLET
-        )
-        if not is_same:
+        # The fields that must agree: Alipay+ "Idempotency".
+        if payment.compared != compared(request, self.choices.idempotent_fields):
             return PayResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
         return self._answers.paid(payment)
 
@@ -466,8 +474,3 @@ def _asked_of_wallet(do: Do) -> Result | None:
     if do.is_judgement(Api.PAY) and do.result is not None:
         return result_of(do.result)
     return RESULTS["PAYMENT_IN_PROCESS"] if do.then is not None else None
-
-
-def _canonical(amount: Amount) -> tuple[str, int]:
-    """`"0100"`, `"100"` and 100 are one amount."""
-    return amount.currency, int(amount.value)

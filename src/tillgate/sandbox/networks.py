@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from tillgate.core.errors import PaymentNotFound
@@ -26,9 +26,9 @@ class Networks:
         """
         return self._first(lambda network: network.find(payment_request_id, now))
 
-    def confirm(self, payment_request_id: str, now: datetime) -> Payment:
+    def confirm(self, payment_request_id: str, now: datetime, pin: str | None = None) -> Payment:
         """The customer agrees. Raises as `Network.confirm`."""
-        return self._first(lambda network: network.confirm(payment_request_id, now))
+        return self._first(lambda network: network.confirm(payment_request_id, now, pin))
 
     def decline(self, payment_request_id: str, now: datetime) -> Payment:
         """The customer refuses. Raises as `Network.confirm`."""
@@ -38,6 +38,11 @@ class Networks:
         """Close what is unpaid at its expiry."""
         for network in self._networks:
             network.expire(now)
+
+    def all(self) -> Iterator[Payment]:
+        """Every payment there is."""
+        for network in self._networks:
+            yield from network.latest(network.payment_count())
 
     def latest(self, count: int) -> list[Payment]:
         """The last so many payments, oldest first."""

@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 
 from tillgate.sandbox.clock_request import ClockRequest, ScriptRequest
-from tillgate.sandbox.control_api import CodeRequest
+from tillgate.sandbox.control_api import ConfirmRequest
+from tillgate.sandbox.customers_api import CodeRequest, CustomerChange
 from tillgate.sandbox.scripts import Faults, RuleRequest
 
 BODIES: dict[str, Any] = {
     "Code": CodeRequest,
+    "Customer": CustomerChange,
+    "Confirmation": ConfirmRequest,
     "Rule": RuleRequest,
     "Faults": Faults,
     "Clock": ClockRequest,
@@ -23,11 +26,24 @@ BODIES: dict[str, Any] = {
 ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("post", "/sandbox/codes", "Show a fresh payment code on a customer's screen", "Code"),
     ("get", "/sandbox/wallets", "Wallets, customers and what they have left", None),
+    (
+        "patch",
+        "/sandbox/customers/{customer_id}",
+        "Another balance, status, limit, PIN or play for a customer",
+        "Customer",
+    ),
     ("get", "/sandbox/payments", "The last thousand payments, oldest first", None),
     ("get", "/sandbox/payments/{payment_request_id}", "One payment with its money", None),
-    ("post", "/sandbox/payments/{payment_request_id}/confirm", "The customer agrees", None),
+    (
+        "post",
+        "/sandbox/payments/{payment_request_id}/confirm",
+        "The customer agrees, with a PIN where one is asked",
+        "Confirmation",
+    ),
     ("post", "/sandbox/payments/{payment_request_id}/decline", "The customer refuses", None),
-    ("get", "/sandbox/ledger", "Every entry and every balance", None),
+    ("get", "/sandbox/ledger", "The wallets' ledger: every entry and every balance", None),
+    ("get", "/sandbox/ledger/network", "The networks' book: owed by wallets, to acquirers", None),
+    ("get", "/sandbox/ledger/check", "Whether all books agree, reckoned anew", None),
     ("get", "/sandbox/exchanges", "Messages in order", None),
     ("get", "/sandbox/exchanges/{seq}", "One message with its signature explained", None),
     ("get", "/sandbox/plays", "What has a name, and its amount", None),

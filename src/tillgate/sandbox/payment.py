@@ -43,6 +43,7 @@ class Refund:
     Attributes:
         pay_to_value: what the customer got: minor units of the wallet's currency. 0 where the
             share is less than half of one; what is missing comes with the next refund.
+        settled_value: what the acquirer owes the network for it, reckoned alike.
     """
 
     refund_request_id: str
@@ -50,6 +51,7 @@ class Refund:
     payment_id: str
     amount: Money
     pay_to_value: int
+    settled_value: int
     refunded_at: datetime
 
 
@@ -60,7 +62,9 @@ class Payment:
     Attributes:
         client_id: the acquirer; its `payment_request_id` is unique among its own only.
         network: the name of the network that has it.
-        order_amount: compared on a repeat, beside `amount`.
+        compared: what a repeat of the pay must agree with.
+        settlement_currency: what the acquirer is paid in; `settled_value` its minor units, 0 until
+            they are known.
         notify_url: where to tell the final result; None: nowhere.
         expires_at: when an unpaid order is closed.
         result: what a repeated pay and an inquiry say of it.
@@ -77,7 +81,7 @@ class Payment:
     network: str
     reference_order_id: str
     amount: Money
-    order_amount: tuple[str, int]
+    compared: tuple[object, ...]
     masked_code: str
     notify_url: str | None
     placed_at: datetime
@@ -87,6 +91,8 @@ class Payment:
     wallet: Wallet | None = None
     customer: Customer | None = None
     pay_to_value: int = 0
+    settlement_currency: str
+    settled_value: int = 0
     is_cancelled: bool = False
     paid_at: datetime | None = None
     finished_at: datetime | None = None
@@ -113,13 +119,19 @@ _MESSAGES = {
     "ORDER_NOT_EXIST": "There is no such order.",
     "ORDER_STATUS_INVALID": "The order is not paid (any more).",
     "PARAM_ILLEGAL": "A parameter is missing or not legal.",
+    "PAYMENT_AMOUNT_EXCEED_LIMIT": "The payment is above the customer's limit.",
+    "PAYMENT_COUNT_EXCEED_LIMIT": "The customer has paid too often today.",
     "PAYMENT_IN_PROCESS": "The payment is being processed.",
     "PROCESS_FAIL": "The payment was refunded and cannot be cancelled any more.",
     "REFUND_AMOUNT_EXCEED": "The refunds would be more than what was paid.",
     "REFUND_WINDOW_EXCEED": "The refund window is over.",
     "REPEAT_REQ_INCONSISTENT": "The same request id came before with other values.",
+    "USER_AMOUNT_EXCEED_LIMIT": "The customer's payments of today are above the limit.",
     "USER_BALANCE_NOT_ENOUGH": "The customer's balance is too low.",
+    "USER_KYC_NOT_QUALIFIED": "The customer has not proved who they are.",
+    "USER_NOT_EXIST": "The customer has closed the account.",
     "USER_PAYMENT_VERIFICATION_FAILED": "The customer did not confirm the payment.",
+    "USER_STATUS_ABNORMAL": "The customer's account is frozen.",
 }
 
 

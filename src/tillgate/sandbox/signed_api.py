@@ -66,7 +66,7 @@ class _Kind:
 
     name: str
     form: Form
-    act: Callable[[str, Any, datetime, Do], Any]
+    act: Callable[[Call, Any, datetime, Do], Any]
     response: type[Any]
     api: Api | None = None
 
@@ -102,25 +102,25 @@ class SignedApi:
         self._signs_key_refusals = network.choices.key_refusal is KeyRefusal.SIGNED
         self._fates = fates or Fates(network, Scripts(has_magic=False))
         kinds = [
-            _Kind("pay", fields.PAY, network.pay, PayResponse, Api.PAY),
+            _Kind("pay", fields.PAY, self._pay, PayResponse, Api.PAY),
             _Kind(
                 "inquiryPayment",
                 fields.INQUIRY,
-                lambda client_id, request, now, _: network.inquire(client_id, request, now),
+                lambda call, request, now, _: network.inquire(call.client_id, request, now),
                 InquiryResponse,
                 Api.INQUIRY,
             ),
             _Kind(
                 "cancelPayment",
                 fields.CANCEL,
-                lambda client_id, request, now, _: network.cancel(client_id, request, now),
+                lambda call, request, now, _: network.cancel(call.client_id, request, now),
                 CancelResponse,
                 Api.CANCEL,
             ),
             _Kind(
                 "refund",
                 fields.REFUND,
-                lambda client_id, request, now, _: network.refund(client_id, request, now),
+                lambda call, request, now, _: network.refund(call.client_id, request, now),
                 RefundResponse,
                 Api.REFUND,
             ),
@@ -130,7 +130,7 @@ class SignedApi:
                 _Kind(
                     "codeConsult",
                     fields.CONSULT,
-                    lambda _client_id, request, now, _: network.consult(request, now),
+                    lambda _call, request, now, _: network.consult(request, now),
                     CodeConsultResponse,
                 )
             )
@@ -218,9 +218,13 @@ class SignedApi:
     # What is done
     # ------------------------------------------------------------------------------------------
 
+    def _pay(self, call: Call, request: Any, now: datetime, do: Do) -> PayResponse:
+        asked_at = messages.parse_time(call.header(b"request-time") or "")
+        return self._network.pay(call.client_id, request, now, do, asked_at)
+
     def _act(self, call: Call, kind: _Kind, request: Any, do: Do) -> Any:
         self._note(call, kind.name, request, VALID)
-        answer = kind.act(call.client_id, request, self._clock.now(), do)
+        answer = kind.act(call, request, self._clock.now(), do)
         self._after_each()
         return answer
 

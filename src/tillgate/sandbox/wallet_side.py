@@ -10,15 +10,22 @@ from tillgate.alipayplus.messages import SUCCESS, Result
 from tillgate.core.money import Money
 from tillgate.core.results import Outcome
 from tillgate.sandbox.exchanges import Direction, Exchanges, Party
-from tillgate.sandbox.ledger import Entry, Kind, Ledger
+from tillgate.sandbox.ledger import Entry, Kind
 from tillgate.sandbox.payment import RESULTS, Payment, Refund
+from tillgate.sandbox.town import Town
+from tillgate.sandbox.wallets import Conditions, Status
+
+PIN_TRIES = 3
+"""Ours: no page says how many a wallet gives."""
 
 
 class WalletSide:
     """Debits, waits for its customers, and gives back."""
 
-    def __init__(self, ledger: Ledger, record: Exchanges) -> None:
-        self._ledger = ledger
+    def __init__(self, town: Town, record: Exchanges) -> None:
+        self._ledger = town.ledger
+        self._conditions = town.conditions
+        self._wrong_pins: dict[str, int] = {}
         self._record = record
 
     def pay(self, payment: Payment, now: datetime, asked: Result | None = None) -> Result:
@@ -42,6 +49,16 @@ class WalletSide:
         """The customer did not agree."""
         return self._inquired(payment, now, RESULTS["USER_PAYMENT_VERIFICATION_FAILED"])
 
+    def try_pin(self, payment: Payment, pin: str | None) -> int | None:
+        """How many tries are left after a wrong PIN; None: it is right, or none is asked."""
+        assert payment.customer is not None
+        right = self._conditions[payment.customer.id].pin
+        if right is None or right == pin:
+            return None
+        wrong = self._wrong_pins.get(payment.payment_id, 0) + 1
+        self._wrong_pins[payment.payment_id] = wrong
+        return PIN_TRIES - wrong
+
     def cancel(self, payment: Payment, now: datetime) -> None:
         """Give back what was taken and not refunded; a payment that waits is dropped.
 
@@ -55,14 +72,11 @@ class WalletSide:
             self._book(Kind.CREDIT, payment, amount, pay_to_value, now)
         self._note("cancelPayment", Direction.RESPONSE, payment, now, SUCCESS)
 
-    def late_success(self, payment: Payment, now: datetime) -> None:
-        """It debits an order that was closed meanwhile and says so: the network cancels it at once
-        (the facts, "paymentExpiryTime": a late success is reversed by Alipay+).
-        """
+    def late_success(self, payment: Payment, now: datetime) -> Result:
+        """It debits an order that was closed meanwhile, if it can, and says so."""
         result = self._decide(payment, now, is_confirmed=True)
         self._note("notifyPayment", Direction.RESPONSE, payment, now, result)
-        if result.result_status is Outcome.SUCCESS:
-            self.cancel(payment, now)
+        return result
 
     def refund(self, payment: Payment, refund: Refund, now: datetime) -> None:
         """Give back that much. A wallet does not refuse it (its own refusals are not played)."""
@@ -73,9 +87,15 @@ class WalletSide:
     def _decide(self, payment: Payment, now: datetime, *, is_confirmed: bool) -> Result:
         customer = payment.customer
         assert customer is not None, "only a payment with a customer reaches a wallet"
+        conditions = self._conditions[customer.id]
+        refusal = _refusal(
+            conditions, payment.pay_to_value, *self._ledger.spent_on(customer.id, now)
+        )
+        if refusal is not None:
+            return RESULTS[refusal]
         if self._ledger.balances[customer.id] < payment.pay_to_value:
             return RESULTS["USER_BALANCE_NOT_ENOUGH"]
-        limit = customer.confirm_above
+        limit = conditions.confirm_above
         if limit is not None and payment.pay_to_value > limit and not is_confirmed:
             return RESULTS["PAYMENT_IN_PROCESS"]
         self._book(Kind.DEBIT, payment, payment.amount, payment.pay_to_value, now)
@@ -125,3 +145,22 @@ class WalletSide:
             result=result,
             payment_result=payment_result,
         )
+
+
+def _refusal(conditions: Conditions, value: int, count: int, spent: int) -> str | None:
+    """Why this customer may not pay so much now, whatever the balance; None: may.
+
+    Which code fits which case: the notes beside the codes in Alipay+'s table of pay.
+    """
+    if conditions.status is not Status.ACTIVE:
+        is_closed = conditions.status is Status.CLOSED
+        return "USER_NOT_EXIST" if is_closed else "USER_STATUS_ABNORMAL"
+    if not conditions.is_kyc_done:
+        return "USER_KYC_NOT_QUALIFIED"
+    if conditions.limit_each is not None and value > conditions.limit_each:
+        return "PAYMENT_AMOUNT_EXCEED_LIMIT"
+    if conditions.count_day is not None and count >= conditions.count_day:
+        return "PAYMENT_COUNT_EXCEED_LIMIT"
+    if conditions.limit_day is not None and spent + value > conditions.limit_day:
+        return "USER_AMOUNT_EXCEED_LIMIT"
+    return None

@@ -4,12 +4,14 @@ has spent is the ledger's word.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from enum import StrEnum
 from fractions import Fraction
 from importlib import resources
 from typing import Any
@@ -25,6 +27,43 @@ _ROUTING_NUMBER = re.compile(r"[0-9]{3}\Z")
 _RATE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?\Z")
 BALANCE_MAX = 10**18
 """Below TOML's 64 bits; a measurement of any length fits."""
+PRICE_STEP = Decimal("0.000000000001")
+_PIN = re.compile(r"[0-9]{4,8}\Z")
+
+
+class Status(StrEnum):
+    """Whether the wallet lets its customer pay."""
+
+    ACTIVE = "active"
+    FROZEN = "frozen"
+    """USER_STATUS_ABNORMAL."""
+    CLOSED = "closed"
+    """USER_NOT_EXIST."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What a wallet asks of one customer's payments; a tester may change them at any time. Amounts
+    are minor units of the wallet's currency; None: no limit.
+
+    Attributes:
+        is_kyc_done: False: USER_KYC_NOT_QUALIFIED.
+        limit_each: one payment above it: PAYMENT_AMOUNT_EXCEED_LIMIT.
+        limit_day: a day's payments, less what was given back, above it: USER_AMOUNT_EXCEED_LIMIT.
+        count_day: more payments a day (UTC+8): PAYMENT_COUNT_EXCEED_LIMIT.
+        confirm_above: a payment above it waits for the customer.
+        pin: what the customer confirms with; None: no PIN is asked.
+        play: what is played with each payment of theirs (`plays.PLAYS`).
+    """
+
+    status: Status = Status.ACTIVE
+    is_kyc_done: bool = True
+    limit_each: int | None = None
+    limit_day: int | None = None
+    count_day: int | None = None
+    confirm_above: int | None = None
+    pin: str | None = dataclasses.field(default=None, repr=False)
+    play: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +76,7 @@ class Customer:
         network_id: `customerId` on the wire, assigned by Alipay+: `2088...`, always the same for
             the same `id`.
         balance: opening balance in minor units of the wallet's currency.
-        confirm_above: a payment above so many minor units waits for the customer; None: none does.
-        play: what is played with each payment of theirs (`plays.PLAYS`).
+        conditions: what the wallet asks of their payments, to begin with.
     """
 
     id: str
@@ -46,8 +84,12 @@ class Customer:
     name: str
     network_id: str
     balance: int
-    confirm_above: int | None
-    play: str | None = None
+    conditions: Conditions = Conditions()
+
+    @property
+    def confirm_above(self) -> int | None:
+        """A payment above so many minor units waits for the customer, to begin with."""
+        return self.conditions.confirm_above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +114,7 @@ class Wallets:
         self._customers = {customer.id: customer for customer in self.customers()}
         self._rates = rates
         self._factors: dict[tuple[str, str], tuple[int, int]] = {}
+        self._prices: dict[tuple[str, str], Decimal] = {}
 
     def customers(self) -> Iterator[Customer]:
         """Every customer of every wallet, in the file's order."""
@@ -97,6 +140,17 @@ class Wallets:
         """
         numerator, denominator = self._factor(amount.currency, currency)
         return max(1, (2 * amount.value * numerator + denominator) // (2 * denominator))
+
+    def price(self, source: str, target: str) -> Decimal:
+        """Units of `target` for one unit of `source`, to 12 decimals. Both must have a rate."""
+        price = self._prices.get((source, target))
+        if price is None:
+            exact = self._rates[target] / self._rates[source]
+            price = (Decimal(exact.numerator) / exact.denominator).quantize(
+                PRICE_STEP, ROUND_HALF_UP
+            )
+            self._prices[source, target] = price
+        return price
 
     def _factor(self, source: str, target: str) -> tuple[int, int]:
         factor = self._factors.get((source, target))
@@ -175,16 +229,35 @@ class _Reader:
         )
 
     def _customer(self, table: dict[str, Any], path: str, wallet_id: str) -> Customer:
-        self._only(table, path, {"id", "name", "balance", "confirm_above", "play"})
+        self._only(table, path, {"id", "name", "balance", *Conditions.__dataclass_fields__})
         customer_id = self._text(table, path, "id", _SLUG)
-        has_limit = "confirm_above" in table
         return Customer(
             id=customer_id,
             wallet_id=wallet_id,
             name=self._text(table, path, "name", None),
             network_id=_network_id(customer_id),
             balance=self._minor_units(table, path, "balance"),
-            confirm_above=self._minor_units(table, path, "confirm_above") if has_limit else None,
+            conditions=self._conditions(table, path),
+        )
+
+    def _conditions(self, table: dict[str, Any], path: str) -> Conditions:
+        numbers = {
+            name: self._minor_units(table, path, name)
+            for name in ("limit_each", "limit_day", "count_day", "confirm_above")
+            if name in table
+        }
+        status = table.get("status", Status.ACTIVE)
+        if status not in tuple(Status):
+            self._note(f"{path}.status", f"must be one of {', '.join(Status)}")
+            status = Status.ACTIVE
+        is_kyc_done = table.get("is_kyc_done", True)
+        if not isinstance(is_kyc_done, bool):
+            self._note(f"{path}.is_kyc_done", "must be true or false")
+        return Conditions(
+            **numbers,
+            status=Status(status),
+            is_kyc_done=bool(is_kyc_done),
+            pin=self._text(table, path, "pin", _PIN) if "pin" in table else None,
             play=self._play(table, path) if "play" in table else None,
         )
 

@@ -23,7 +23,7 @@ from tillgate.sandbox.choices import (
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.payment import State
-from tillgate.sandbox.wallets import Customer, Wallet, Wallets
+from tillgate.sandbox.wallets import Conditions, Customer, Wallet, Wallets
 from tillgate.simulation.dice import Dice, Table
 
 CLIENT_ID = "SIMULATED"
@@ -37,7 +37,7 @@ def _customer(name: str, balance: int, confirm_above: int | None) -> Customer:
         name=name,
         network_id=f"20880{len(name):011d}",
         balance=balance,
-        confirm_above=confirm_above,
+        conditions=Conditions(confirm_above=confirm_above),
     )
 
 
@@ -53,7 +53,8 @@ WALLET = Wallet(
     routing_number="006",
     customers=(QUICK, CAREFUL, POOR),
 )
-WALLETS = Wallets((WALLET,), {"KRW": Fraction(1380), "JPY": Fraction(150), "CNY": Fraction(7)})
+RATES = {"USD": Fraction(1), "KRW": Fraction(1380), "JPY": Fraction(150), "CNY": Fraction(7)}
+WALLETS = Wallets((WALLET,), RATES)
 
 
 _UNKNOWN_CANCELS: Table[UnknownCancel] = Table(
