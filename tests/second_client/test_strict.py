@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from .client import FOLDER, new_key, percent_upper, rsa256, signed_bytes
+from .client import FOLDER, PLAIN, new_key, percent_upper, rsa256, signed_bytes
 from .conftest import OTHER_CLIENT_ID
 
 
@@ -166,3 +168,20 @@ def test_one_acquirer_never_sees_another_s_payments(desk):
         assert desk.acquirer.cancel(**ids).result == "F ORDER_NOT_EXIST"
         assert desk.acquirer.refund("r-other", 1, **ids).result == "F ORDER_NOT_EXIST"
     assert desk.acquirer.pay(request_id, desk.control.code(), 5).result == "S SUCCESS"
+
+
+def test_base64url_is_refused_and_named(desk):
+    """Whether Alipay+ takes it is not known; the explanation says what is wrong."""
+    url_safe = {"+": "-", "/": "_", "=": ""}
+    encode = partial(_replaced, url_safe)
+    desk.acquirer.style = replace(PLAIN, encode=encode)
+    answer, _, _ = attempt(desk, {})
+    assert answer.result == "F INVALID_SIGNATURE"
+    rows = desk.control("GET", "/sandbox/exchanges")[1]["exchanges"]
+    asked = [row for row in rows if row["signature"].startswith("invalid")][-1]
+    _, told = desk.control("GET", f"/sandbox/exchanges/{asked['seq']}")
+    assert "base64url" in told["explanation"]["hint"]
+
+
+def _replaced(table, text):
+    return "".join(table.get(letter, letter) for letter in text)

@@ -141,9 +141,10 @@ def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
 def _any_base64(header: str | None) -> bytes | None:
     value = (header or "").partition("signature=")[2].partition(",")[0].strip()
     for text in (unquote_to_bytes(value), unquote_plus(value).replace(" ", "+").encode()):
-        for decode in (base64.b64decode, base64.urlsafe_b64decode):
+        for letters in (b"+/", b"-_"):
             try:
-                return decode(text + b"=" * (-len(text) % 4))
+                # Strictly: letters of the other alphabet would be dropped without a word.
+                return base64.b64decode(text + b"=" * (-len(text) % 4), letters, validate=True)
             except (binascii.Error, ValueError):
                 continue
     return None
