@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tillgate.alipayplus import messages
-from tillgate.alipayplus.messages import PAY_PATH
+from tillgate.alipayplus.messages import INQUIRY_PATH, PAY_PATH
 
 from .side import pay_request, running
 
@@ -31,3 +31,12 @@ def test_an_amount_in_other_or_too_many_digits_is_named(keys, value):
     answer, _ = play(keys, work)
     assert answer["result"]["resultCode"] == "PARAM_ILLEGAL"
     assert "Amount.value: " in answer["result"]["resultMessage"]
+
+
+def test_bytes_that_are_no_utf_8_are_refused_in_unknown_fields_too(keys):
+    async def work(rig):
+        return await rig.send(INQUIRY_PATH, b'{"paymentRequestId":"pay_1","new":"\xc0\x80"}')
+
+    answer, _ = play(keys, work)
+    assert answer["result"]["resultCode"] == "PARAM_ILLEGAL"
+    assert answer["result"]["resultMessage"] == "the body is not JSON in UTF-8"

@@ -67,6 +67,10 @@ def checked_body(call: Call) -> bytes:
     except BadMessage as error:
         raise Refused(param_illegal(f"Request-Time: {error}")) from None
     assert call.body is not None
+    try:
+        call.body.decode()  # the parser does not look into fields that it skips
+    except UnicodeDecodeError:
+        raise BadMessage("the body is not JSON in UTF-8") from None
     fault = empty_text(call.body)
     if fault:
         raise Refused(param_illegal(fault))
