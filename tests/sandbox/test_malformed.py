@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from yarl import URL
 
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import INQUIRY_PATH, PAY_PATH
 
-from .side import pay_request, running
+from .side import CLIENT, pay_request, running
 
 MEGABYTE = 1 << 20
 
@@ -40,3 +41,25 @@ def test_bytes_that_are_no_utf_8_are_refused_in_unknown_fields_too(keys):
     answer, _ = play(keys, work)
     assert answer["result"]["resultCode"] == "PARAM_ILLEGAL"
     assert answer["result"]["resultMessage"] == "the body is not JSON in UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("start", "answered"),
+    [
+        (f"POST {PAY_PATH}", b'"the body: at most 262144 bytes"'),
+        ("PUT /sandbox/script", b'"A body has at most 262144 bytes."'),
+    ],
+)
+def test_a_body_that_is_far_too_long_is_answered(keys, start, answered):
+    """Not with a connection that is cut while the caller still writes."""
+
+    async def work(rig):
+        reader, writer = await asyncio.open_connection(URL(rig.url).host, URL(rig.url).port)
+        head = f"{start} HTTP/1.1\r\nHost: x\r\nClient-Id: {CLIENT}\r\nConnection: close\r\n"
+        writer.write(f"{head}Content-Length: {MEGABYTE}\r\n\r\n".encode() + b" " * MEGABYTE)
+        await writer.drain()
+        got = await reader.read()
+        writer.close()
+        return got
+
+    assert answered in play(keys, work)
