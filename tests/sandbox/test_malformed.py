@@ -63,3 +63,12 @@ def test_a_body_that_is_far_too_long_is_answered(keys, start, answered):
         return got
 
     assert answered in play(keys, work)
+
+
+@pytest.mark.parametrize("seq", ["9" * 5000, "9" * 19, "²", "-1", "0", "x"])
+def test_a_message_of_no_such_number_is_not_there(keys, seq):
+    async def work(rig):
+        return await rig.control("GET", f"/sandbox/exchanges/{seq}")
+
+    status, told = play(keys, work)
+    assert (status, told["code"]) == (404, "not_found")
