@@ -72,3 +72,14 @@ def test_a_message_of_no_such_number_is_not_there(keys, seq):
 
     status, told = play(keys, work)
     assert (status, told["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/sandbox/rules/", "/sandbox/clock/", "/aps"])
+def test_a_slash_too_many_or_too_few_leads_nowhere_else(keys, path):
+    async def work(rig):
+        url = URL(rig.url + path)
+        async with rig.session.get(url, allow_redirects=False) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    status, told = play(keys, work)
+    assert (status, told["code"]) == (404, "not_found")

@@ -158,7 +158,7 @@ def create_app(
                 await each.notifier.close()
             clock.stop()
 
-    return Starlette(
+    app = Starlette(
         routes=[*(each.route for each in sides), *control.routes(), *rules.routes()],
         lifespan=lifespan,
         exception_handlers={
@@ -167,6 +167,8 @@ def create_app(
             Exception: _fault,
         },
     )
+    app.router.redirect_slashes = False  # one address for each thing, as `openapi` has it
+    return app
 
 
 class _Side:
