@@ -83,3 +83,17 @@ def test_a_slash_too_many_or_too_few_leads_nowhere_else(keys, path):
 
     status, told = play(keys, work)
     assert (status, told["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"a":"\\ud800"}', b"[" * 900 + b"]" * 900], ids=["half", "deep"]
+)
+def test_a_signature_over_a_strange_body_is_explained(keys, body):
+    async def work(rig):
+        await rig.send(INQUIRY_PATH, b"{}", sent_body=body)
+        return await rig.control("GET", "/sandbox/exchanges/1")
+
+    status, told = play(keys, work)
+    assert status == 200
+    assert told["explanation"]["verdict"].startswith("invalid")
+    assert told["explanation"]["hint"].startswith("none of the usual mistakes")
