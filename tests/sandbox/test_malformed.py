@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from urllib.parse import urlencode
 
 import pytest
 from yarl import URL
 
+from tillgate.alipaycn import signing
 from tillgate.alipayplus import messages
 from tillgate.alipayplus.messages import INQUIRY_PATH, PAY_PATH
+from tillgate.alipayplus.signing import KeyRing
+from tillgate.sandbox.app import NetworkKeys
 
 from .side import CLIENT, pay_request, running
 
@@ -97,3 +102,21 @@ def test_a_signature_over_a_strange_body_is_explained(keys, body):
     assert status == 200
     assert told["explanation"]["verdict"].startswith("invalid")
     assert told["explanation"]["hint"].startswith("none of the usual mistakes")
+
+
+@pytest.mark.parametrize("method", ['"', "", "a\\b", "x" * 300])
+def test_the_open_platform_s_answer_to_a_method_of_any_name_is_json(keys, method):
+    fields = {"app_id": CLIENT, "method": method, "charset": "utf-8", "sign_type": "RSA2"}
+    form = signing.signed_form(keys.acquirer, fields | {"timestamp": "2026-01-31 12:00:00"})
+    keyring = KeyRing.load({1: keys.acquirer.public_pem()})
+    direct = {"alipay_cn": NetworkKeys(signing_key=keys.network, acquirers={CLIENT: keyring})}
+
+    async def work(rig):
+        address = f"{rig.url}/gateway.do?{urlencode({'charset': 'utf-8'})}"
+        async with rig.session.post(address, data=form) as answer:
+            return answer.status, await answer.read()
+
+    status, body = play(keys, work, direct=direct)
+    told = json.loads(body)
+    assert (status, list(told)) == (200, ["error_response", "sign"])
+    assert told["error_response"]["sub_code"] == "isv.invalid-method"
