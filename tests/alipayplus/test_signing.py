@@ -150,6 +150,7 @@ TOLERATED = {
     "an empty keyVersion": f"algorithm=RSA256,keyVersion=,signature={VALUE}",
     "a keyVersion that nobody knows": f"algorithm=RSA256,keyVersion=77,signature={VALUE}",
     "keyVersion 0": f"algorithm=RSA256,keyVersion=0,signature={VALUE}",
+    "a time as keyVersion": f"algorithm=RSA256,keyVersion=20260131120000,signature={VALUE}",
     "names in another case": f"Algorithm=RSA256,KEYVERSION=1,Signature={VALUE}",
     "lower-case percent-encoding": "algorithm=RSA256,keyVersion=1,signature="
     + "%".join(p[:2].lower() + p[2:] if i else p for i, p in enumerate(VALUE.split("%"))),

@@ -31,6 +31,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 ALGORITHM = "RSA256"
 """The only one: ECC256 was removed from the docs in 1.3.5 as never supported."""
+KEY_VERSION_DIGITS_MAX = 18
+"""Samples show 0, 1 and 2, and no page says how long it is: a date and time has 14, and this fits
+into 64 bits.
+"""
 
 _PADDING = padding.PKCS1v15()
 _HASH = hashes.SHA256()
@@ -91,7 +95,7 @@ def parse_signature_header(header: str | None) -> SignatureHeader:
     version = parts.get("keyversion")
     if not version:
         return SignatureHeader(None, signature)
-    if not (version.isascii() and version.isdigit() and len(version) <= 9):
+    if not (version.isascii() and version.isdigit() and len(version) <= KEY_VERSION_DIGITS_MAX):
         raise BadSignature("the keyVersion is not a number")
     return SignatureHeader(int(version), signature)
 

@@ -161,7 +161,7 @@ def create_app(
                 await each.notifier.close()
             clock.stop()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *(each.route for each in sides),
             *(route for api in (control, customers, rules) for route in api.routes()),
@@ -173,6 +173,8 @@ def create_app(
             Exception: _fault,
         },
     )
+    app.router.redirect_slashes = False  # one address for each thing, as `openapi` has it
+    return app
 
 
 class _Side:

@@ -16,6 +16,10 @@ from tillgate.sandbox.payment import RESULTS, param_illegal
 
 BODY_BYTES_MAX = 256 * 1024
 """A pay with a hundred goods has about 40 KiB."""
+PASSED_OVER_BYTES_MAX = 4 * 1024 * 1024
+"""Of a body that is too long so much is read all the same: who writes all of it before reading
+would find the connection cut, and never see the answer.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,10 @@ def checked_body(call: Call) -> bytes:
     except BadMessage as error:
         raise Refused(param_illegal(f"Request-Time: {error}")) from None
     assert call.body is not None
+    try:
+        call.body.decode()  # the parser does not look into fields that it skips
+    except UnicodeDecodeError:
+        raise BadMessage("the body is not JSON in UTF-8") from None
     fault = empty_text(call.body)
     if fault:
         raise Refused(param_illegal(fault))
@@ -81,15 +89,16 @@ def without_query(path: str) -> str:
 async def read_call(scope: Scope, receive: Receive) -> Call | None:
     """The whole request; its body is None when too long, the call None when the caller left."""
     body = bytearray()
-    is_too_long = False
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
-        if not is_too_long:
-            body += message.get("body", b"")
-            is_too_long = len(body) > BODY_BYTES_MAX
-        if is_too_long or not message.get("more_body", False):
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size <= BODY_BYTES_MAX:
+            body += piece
+        if size > PASSED_OVER_BYTES_MAX or not message.get("more_body", False):
             break
     path: bytes = scope.get("raw_path") or scope["path"].encode()
     query: bytes = scope["query_string"]
@@ -99,5 +108,5 @@ async def read_call(scope: Scope, receive: Receive) -> Call | None:
         method=scope["method"],
         path=path.decode("latin-1"),
         headers=dict(scope["headers"]),
-        body=None if is_too_long else bytes(body),
+        body=bytes(body) if size <= BODY_BYTES_MAX else None,
     )

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tillgate.core.errors import GatewayError, RequestError
+from tillgate.sandbox.calls import PASSED_OVER_BYTES_MAX
 
 T = TypeVar("T")
 
@@ -92,13 +93,18 @@ async def body_of(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
         BadJson: too long, or it ended early.
     """
     body = bytearray()
+    size = 0
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > bytes_max:
-                raise BadJson(f"A body has at most {bytes_max} bytes.", path="$")
+            size += len(chunk)
+            if size <= bytes_max:
+                body += chunk
+            elif size > PASSED_OVER_BYTES_MAX:
+                break
     except ClientDisconnect:
         raise BadJson("The body ended early.", path="$") from None
+    if size > bytes_max:
+        raise BadJson(f"A body has at most {bytes_max} bytes.", path="$")
     return bytes(body)
 
 

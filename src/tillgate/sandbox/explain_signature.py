@@ -122,28 +122,33 @@ def _mistakes(raw: Raw) -> Iterator[tuple[str, bytes]]:
         yield "the time with a space for its plus sign", content(path, body, time.replace("+", " "))
 
 
+_WRITERS: dict[str, dict[str, Any]] = {
+    "without spaces": {"separators": (",", ":"), "ensure_ascii": False},
+    "with spaces": {"ensure_ascii": False},
+    "with \\u escapes": {"separators": (",", ":")},
+    "with sorted names": {"separators": (",", ":"), "sort_keys": True, "ensure_ascii": False},
+    "indented by 2": {"indent": 2, "ensure_ascii": False},
+    "indented by 4": {"indent": 4, "ensure_ascii": False},
+}
+
+
 def _rewritten(body: bytes) -> Iterator[tuple[str, bytes]]:
     try:
         value = json.loads(body)
+        for words, how in _WRITERS.items():
+            # A text may hold half a surrogate pair: no UTF-8, but legal as an escape.
+            yield words, json.dumps(value, **how).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         return
-    yield "without spaces", json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    yield "with spaces", json.dumps(value, ensure_ascii=False).encode()
-    yield "with \\u escapes", json.dumps(value, separators=(",", ":")).encode()
-    yield (
-        "with sorted names",
-        json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode(),
-    )
-    yield "indented by 2", json.dumps(value, indent=2, ensure_ascii=False).encode()
-    yield "indented by 4", json.dumps(value, indent=4, ensure_ascii=False).encode()
 
 
 def _any_base64(header: str | None) -> bytes | None:
     value = (header or "").partition("signature=")[2].partition(",")[0].strip()
     for text in (unquote_to_bytes(value), unquote_plus(value).replace(" ", "+").encode()):
-        for decode in (base64.b64decode, base64.urlsafe_b64decode):
+        for letters in (b"+/", b"-_"):
             try:
-                return decode(text + b"=" * (-len(text) % 4))
+                # Strictly: letters of the other alphabet would be dropped without a word.
+                return base64.b64decode(text + b"=" * (-len(text) % 4), letters, validate=True)
             except (binascii.Error, ValueError):
                 continue
     return None

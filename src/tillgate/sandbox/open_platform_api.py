@@ -11,6 +11,7 @@ and `text/html`, as there.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
@@ -36,6 +37,8 @@ from tillgate.sandbox.open_platform import (
 PATH = "/gateway.do"
 CONTENT_TYPE = "text/html;charset=utf-8"
 
+_METHOD = re.compile(r"[A-Za-z0-9_.]{1,100}\Z")
+"""What may be the name of a method, known or not: the answer's member is called after it."""
 _PAYS = msgspec.json.Decoder(LooseTradePay)
 _REFUNDS = msgspec.json.Decoder(LooseTradeRefund)
 
@@ -103,7 +106,8 @@ class OpenPlatformApi:
         signature = signing.sign(self._signing_key, content) if is_signed else None
         if self._latency_s and method == messages.PAY:
             await asyncio.sleep(self._latency_s)
-        await _write(send, messages.enveloped(method or "error", content, signature))
+        member = method if _METHOD.match(method) else "error"
+        await _write(send, messages.enveloped(member, content, signature))
 
     def _answer(self, method: str, fields: Mapping[bytes, bytes]) -> Answer:
         app_id = self._checked(fields)

@@ -73,7 +73,7 @@ class RulesApi:
             Route("/sandbox/script", self.set_script, methods=["PUT"]),
             Route("/sandbox/clock", self.show_clock, methods=["GET"]),
             Route("/sandbox/clock", self.set_clock, methods=["PUT"]),
-            Route("/sandbox/exchanges/{seq:int}", self.explain, methods=["GET"]),
+            Route("/sandbox/exchanges/{seq}", self.explain, methods=["GET"]),
             Route("/sandbox/openapi.json", self.openapi, methods=["GET"]),
         ]
 
@@ -188,7 +188,10 @@ class RulesApi:
 
     async def explain(self, request: Request) -> Response:
         """One message with its signature explained step by step."""
-        exchange = self._record.find(request.path_params["seq"])
+        seq = str(request.path_params["seq"])
+        # More digits than 18 are no message's, and far more cannot even be read.
+        is_number = seq.isascii() and seq.isdigit() and len(seq) <= 18
+        exchange = self._record.find(int(seq)) if is_number else None
         if exchange is None:
             raise NotThere("There is no such message, or it is no longer kept.")
         if exchange.raw is None:
