@@ -19,6 +19,9 @@ GOOD = {
     "a currency": "JPY",
     "a region": "JP",
     "a whole": "100",
+    "WEB": "APP",
+    "IOS": "IOS",
+    "BUNDLE": "TILE",
     '"true"': "true",
     "an http": "https://acquirer.example/notify",
 }
@@ -93,10 +96,11 @@ def test_a_wrong_type_is_named(form, row):
 
 @pytest.mark.parametrize(("form", "row"), [r for r in PLAIN if longest(r[1])], ids=name_of)
 def test_one_character_too_many_is_named(form, row):
-    start = good(row) if row.form.startswith("an http") else ""
-    fits = start + "x" * (longest(row) - len(start))
+    start = good(row) if row.form.startswith(("an http", "a whole")) else ""
+    more = "1" if row.form.startswith("a whole") else "x"
+    fits = start + more * (longest(row) - len(start))
     assert fault(form, changed(form, row.path, fits)) is None
-    assert fault(form, changed(form, row.path, fits + "x")).startswith(f"{row.path}: must be")
+    assert fault(form, changed(form, row.path, fits + more)).startswith(f"{row.path}: must be")
 
 
 @pytest.mark.parametrize(("form", "row"), PLAIN, ids=name_of)
@@ -123,6 +127,13 @@ def test_what_is_left_out_or_null(form, row):
         ("paymentAmount.currency", "jpy", False),
         ("paymentAmount.value", 100, True),
         ("paymentAmount.value", 1.5, False),
+        ("paymentAmount.value", "0", False),
+        ("paymentAmount.value", "007", True),
+        ("paymentAmount.value", -1, False),
+        ("paymentAmount.value", "\u0663", False),
+        ("order.env.terminalType", "TILL", False),
+        ("order.env.osType", "LINUX", False),
+        ("paymentFactor.presentmentMode", "tile", False),
         ("paymentAmount.value", "1e2", False),
         ("paymentFactor.isInStorePayment", True, True),
         ("paymentFactor.isInStorePayment", "True", False),

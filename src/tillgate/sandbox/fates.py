@@ -93,7 +93,6 @@ class Fates:
     def _of_pay(self, client_id: str, request: PayRequest, now: datetime) -> Do:
         issued = self._network.codes.look(request.payment_method.payment_method_id)
         amount = request.payment_amount
-        value = int(amount.value) if str(amount.value).isdigit() else None
         customer = issued.customer if issued else None
         play = issued.play if issued else None
         message = Message(
@@ -103,7 +102,7 @@ class Fates:
             payment_request_id=request.payment_request_id,
             wallet=customer.wallet_id if customer else None,
             customer=customer.id if customer else None,
-            amount=value,
+            amount=int(amount.value),
             currency=amount.currency,
             plays=(play or "", self._network.town.conditions[customer.id].play or "")
             if customer

@@ -38,14 +38,20 @@ _TIME = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
     "(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 )
-_NUMBER = "^[0-9]{1,18}$"
+_NUMBER = "^0{0,17}[1-9][0-9]{0,17}$"
+_TERMINALS = "^(WEB|WAP|APP|MINI_APP)$"
+_SYSTEMS = "^(IOS|ANDROID)$"
+_PRESENTMENTS = "^(BUNDLE|TILE|TILED|UNIFIED)$"
 _TRUTH = "^(true|false)$"
 _URL = "(?i)^https?://"
 _FORMS = {
     _TIME: "a time of ISO 8601 with an offset",
     "^[A-Z]{3}$": "a currency of three capital letters (ISO 4217)",
     "^[A-Z]{2}$": "a region of two capital letters (ISO 3166)",
-    _NUMBER: "a whole number of at most 18 digits, as text",
+    _NUMBER: "a whole number from 1, as text",
+    _TERMINALS: "WEB, WAP, APP or MINI_APP",
+    _SYSTEMS: "IOS or ANDROID",
+    _PRESENTMENTS: "BUNDLE, TILE, TILED or UNIFIED",
     _TRUTH: '"true" or "false"',
     _URL: "an http or https address",
 }
@@ -65,7 +71,6 @@ _Antom128 = Annotated[str, Meta(min_length=1, max_length=128, extra=_ANTOM)]
 _Antom256 = Annotated[str, Meta(min_length=1, max_length=256, extra=_ANTOM)]
 _Guide16 = Annotated[str, Meta(min_length=1, max_length=16, extra=_GUIDE)]
 _Guide64 = Annotated[str, Meta(min_length=1, max_length=64, extra=_GUIDE)]
-_Sdk16 = Annotated[str, Meta(min_length=1, max_length=16, extra=_SDK)]
 _Sdk64 = Annotated[str, Meta(min_length=1, max_length=64, extra=_SDK)]
 _Sdk128 = Annotated[str, Meta(min_length=1, max_length=128, extra=_SDK)]
 _Sdk256 = Annotated[str, Meta(min_length=1, max_length=256, extra=_SDK)]
@@ -76,7 +81,13 @@ _Time = Annotated[str, Meta(pattern=_TIME, extra=_ALIPAY)]
 _Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", extra=_ALIPAY)]
 _Region = Annotated[str, Meta(pattern="^[A-Z]{2}$", extra=_ANTOM)]
 _Url = Annotated[str, Meta(pattern=_URL, max_length=2048, extra=_ANTOM)]
-_Number = Annotated[str, Meta(pattern=_NUMBER, extra=_ALIPAY)] | int
+_Number = (
+    Annotated[str, Meta(pattern=_NUMBER, max_length=18, extra=_ALIPAY)]
+    | Annotated[int, Meta(ge=1, lt=10**18)]
+)
+_Terminal = Annotated[str, Meta(pattern=_TERMINALS, extra=_SDK)]
+_System = Annotated[str, Meta(pattern=_SYSTEMS, extra=_SDK)]
+_Presentment = Annotated[str, Meta(pattern=_PRESENTMENTS, extra=_SDK)]
 _Truth = Annotated[str, Meta(pattern=_TRUTH, extra=_ALIPAY)] | bool
 """Integers and booleans are text; bare ones are taken, since official clients send some."""
 
@@ -148,8 +159,8 @@ class _Buyer(Wire, frozen=True, kw_only=True):
 
 
 class _Env(messages.Env, frozen=True, kw_only=True):
-    terminal_type: _Sdk16 | None = None
-    os_type: _Sdk16 | None = None
+    terminal_type: _Terminal | None = None
+    os_type: _System | None = None
     user_agent: _Sdk1024 | None = None
     device_token_id: _Antom64 | None = None
     client_ip: _Sdk64 | None = None
@@ -192,7 +203,7 @@ class _PaymentFactor(messages.PaymentFactor, frozen=True, kw_only=True):
     is_cashier_payment: _Truth | None = None
     is_agreement_payment: _Truth | None = None
     is_payment_evaluation: _Truth | None = None
-    presentment_mode: _Sdk16 | None = None
+    presentment_mode: _Presentment | None = None
     in_store_payment_scenario: _Guide16 | None = None
 
 
