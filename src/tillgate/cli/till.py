@@ -1,4 +1,4 @@
-"""`tillgate pay`, `show` and `code`: a till and a customer's wallet on the command line.
+"""`tillgate pay`, `show` and `cancel`: a till on the command line.
 
 `pay` does what every till should do: one Idempotency-Key per sale, made before the
 first try; the same request again whenever an answer is lost; and never "failed" unless the gateway
@@ -136,25 +136,6 @@ def cancel(arguments: argparse.Namespace) -> int:
     if answer.status == 202:
         return 3
     return 0 if answer.body["status"] == "CANCELLED" else 1
-
-
-def code(arguments: argparse.Namespace) -> int:
-    """Print a fresh payment code and nothing else, so that it can be piped."""
-    url = arguments.sandbox or _till_settings(arguments, "sandbox", "TILLGATE_SANDBOX_URL")
-    asked = {
-        name: value
-        for name in ("wallet", "customer", "kind", "length", "play")
-        if (value := getattr(arguments, name)) is not None
-    }
-    try:
-        answer = call(url, "POST", "/sandbox/codes", asked)
-    except NoAnswer as error:
-        print(f"tillgate: {error}", file=sys.stderr)
-        return 1
-    if answer.status >= 400:
-        return print_problem(answer, arguments.json)
-    print(json.dumps(answer.body) if arguments.json else answer.body["code"])
-    return 0
 
 
 def sandbox_url(arguments: argparse.Namespace) -> str:

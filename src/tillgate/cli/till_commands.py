@@ -146,7 +146,7 @@ def add_code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """`tillgate code`."""
 
     def run(arguments: argparse.Namespace) -> int:
-        from tillgate.cli.till import code
+        from tillgate.cli.wallet import code
 
         return code(arguments)
 
@@ -155,7 +155,10 @@ def add_code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "code",
         "ask the sandbox for a payment code, as a customer's wallet shows it",
         "tillgate code\ntillgate code --wallet gcash --kind alipay_plus_19\n"
-        "tillgate code --wallet alipay_hk --kind alipay_cn_hk --length 17",
+        "tillgate code --wallet alipay_hk --kind alipay_cn_hk --length 17\n"
+        "tillgate code --qr\n"
+        "tillgate code --image code.svg --symbology code128 --size-mm 45\n"
+        "tillgate code --draw - --image code.png --dpi 600 < code.txt",
         run,
     )
     parser.add_argument("--wallet", metavar="NAME", help="such as kakaopay, gcash, alipay_cn")
@@ -175,6 +178,31 @@ def add_code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--play", metavar="NAME", help="what happens when it is scanned: tillgate sandbox plays"
     )
+    _add_drawing(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--sandbox", metavar="URL", help="default: TILLGATE_SANDBOX_URL")
     parser.add_argument("--till", metavar="FILE", help=TILL_HELP)
+
+
+def _add_drawing(parser: argparse.ArgumentParser) -> None:
+    """How a code is drawn, beside the digits."""
+    parser.add_argument("--qr", action="store_true", help="draw it in the terminal, too")
+    parser.add_argument("--image", metavar="FILE", help="write it as a picture: .svg or .png")
+    parser.add_argument(
+        "--symbology", choices=("qr", "code128"), help="of the picture (default: qr)"
+    )
+    parser.add_argument(
+        "--size-mm",
+        type=float,
+        metavar="MM",
+        help="how wide the symbol is without its quiet zones (default: the largest of Alipay+'s"
+        " guide for a screen, 30.5 for a QR and 65 for bars; in a PNG down to whole pixels)",
+    )
+    parser.add_argument(
+        "--dpi", type=positive, metavar="DPI", help="the resolution of a PNG (default: 300)"
+    )
+    parser.add_argument(
+        "--draw",
+        metavar="CODE",
+        help="draw this code instead of a new one, without the sandbox; - reads standard input",
+    )
