@@ -20,6 +20,7 @@ from tillgate.clock import Clock
 from tillgate.core.errors import GatewayError, RequestError
 from tillgate.core.routing_table import ALIPAY_CN, ALIPAY_PLUS
 from tillgate.ids import new_secret
+from tillgate.sandbox import images_api
 from tillgate.sandbox.choices import DEFAULTS, Choices
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.control_api import ControlApi
@@ -165,6 +166,7 @@ def create_app(
         routes=[
             *(each.route for each in sides),
             *(route for api in (control, customers, rules) for route in api.routes()),
+            *images_api.routes(),
         ],
         lifespan=lifespan,
         exception_handlers={

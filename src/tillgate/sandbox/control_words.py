@@ -31,6 +31,7 @@ _STATUS = {
     "wrong_pin": 409,
     "invalid_field": 422,
     "internal_error": 500,
+    "not_installed": 501,
 }
 
 
@@ -50,6 +51,12 @@ class NotThere(RequestError):
     """What was asked for is not (or no longer) there."""
 
     code = "not_found"
+
+
+class NotBuiltIn(RequestError):
+    """It takes an optional library that is not installed here; the message names the extra."""
+
+    code = "not_installed"
 
 
 def problem(error: GatewayError) -> Response:

@@ -12,12 +12,15 @@ import msgspec
 from tillgate.sandbox.clock_request import ClockRequest, ScriptRequest
 from tillgate.sandbox.control_api import ConfirmRequest
 from tillgate.sandbox.customers_api import CodeRequest, CustomerChange
+from tillgate.sandbox.images_api import MEDIA_TYPES, ImageRequest
+from tillgate.sandbox.images_api import PATH as IMAGE_PATH
 from tillgate.sandbox.scripts import Faults, RuleRequest
 
 BODIES: dict[str, Any] = {
     "Code": CodeRequest,
     "Customer": CustomerChange,
     "Confirmation": ConfirmRequest,
+    "Image": ImageRequest,
     "Rule": RuleRequest,
     "Faults": Faults,
     "Clock": ClockRequest,
@@ -25,6 +28,7 @@ BODIES: dict[str, Any] = {
 }
 ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("post", "/sandbox/codes", "Show a fresh payment code on a customer's screen", "Code"),
+    ("post", IMAGE_PATH, "Draw a payment code as QR or Code 128", "Image"),
     ("get", "/sandbox/wallets", "Wallets, customers and what they have left", None),
     (
         "patch",
@@ -89,10 +93,11 @@ def _operation(
     path: str, summary: str, body: str | None, references: dict[str, Any]
 ) -> dict[str, Any]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    kinds = MEDIA_TYPES.values() if path == IMAGE_PATH else ("application/json",)
     operation: dict[str, Any] = {
         "summary": summary,
         "responses": {
-            "2XX": {"description": "done", "content": {"application/json": {}}},
+            "2XX": {"description": "done", "content": {kind: {} for kind in kinds}},
             "4XX": {"description": "refused", "content": {"application/problem+json": {}}},
         },
     }
