@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tillgate.alipayplus.signing import BadSignature, SigningKey, new_private_key
 from tillgate.cli.keys import Addresses, write_folder
 from tillgate.clock import SystemClock
 from tillgate.config import load_gateway, load_sandbox
@@ -297,3 +298,24 @@ def test_a_wallet_that_the_sandbox_does_not_play_is_named(folder):
     told = problems(folder, load=load_sandbox)
     assert "sandbox.paypay: there are only alipay_cn, alipay_hk, kakaopay" in told
     assert any(one.startswith("sandbox.paypay.acquirers: missing") for one in told)
+
+
+def test_the_sandbox_knows_several_acquirers_with_several_keys(folder):
+    keys = [SigningKey.load(new_private_key(), version) for version in (1, 7)]
+    for key in keys:
+        (folder / f"key{key.version}.pem").write_bytes(key.public_pem())
+    said = "ONE=key1.pem,ONE:7=key7.pem,TWO:7=key7.pem"
+    environ = {"TILLGATE_SANDBOX_ACQUIRERS": said, "TILLGATE_SANDBOX_PRIVATE_KEY_VERSION": "3"}
+    sandbox = load_sandbox(environ, folder / "tillgate.toml")
+    assert sandbox.signing_key.version == 3
+    for name, known in (("ONE", {1, 7}), ("TWO", {7})):
+        for key in keys:
+            header = key.sign("/x", name, "now", b"{}")
+            if key.version in known:
+                sandbox.acquirers[name].verify(header, "/x", name, "now", b"{}")
+            else:
+                with pytest.raises(BadSignature):
+                    sandbox.acquirers[name].verify(header, "/x", name, "now", b"{}")
+    for wrong in ("ONE:=key1.pem", "ONE:new=key1.pem", ":1=key1.pem"):
+        told = problems(folder, {"TILLGATE_SANDBOX_ACQUIRERS": wrong}, load_sandbox)
+        assert any("CLIENT_ID:VERSION=PATH" in one for one in told), wrong

@@ -204,8 +204,7 @@ def _connector(source: Source, name: str) -> ConnectorSettings:
 
 def _signing_key(source: Source, section: str) -> SigningKey:
     raw = source.bytes_of(section, "private_key_file")
-    is_sandbox = section.partition(".")[0] == "sandbox"
-    version = "1" if is_sandbox else source.text(section, "private_key_version")
+    version = source.text(section, "private_key_version")
     if not _is_number(version):
         source.note(section, "private_key_version", "must be a whole number")
     try:
@@ -240,10 +239,15 @@ def _direct(source: Source, name: str) -> tuple[SigningKey, dict[str, KeyRing]]:
 
 def _acquirers(source: Source, section: str) -> dict[str, KeyRing]:
     name = "acquirers"
-    return {
-        client_id: _key_ring(source, section, name, {1: source.bytes_of(section, name, path)})
-        for client_id, path in source.pairs(section, name).items()
-    }
+    texts: dict[str, dict[int, bytes]] = {}
+    for who, path in source.pairs(section, name).items():
+        client_id, colon, version = who.partition(":")
+        if not client_id or (colon and not _is_number(version)):
+            source.note(section, name, "must be CLIENT_ID=PATH or CLIENT_ID:VERSION=PATH")
+            continue
+        key = source.bytes_of(section, name, path)
+        texts.setdefault(client_id, {})[int(version or 1)] = key
+    return {who: _key_ring(source, section, name, keys) for who, keys in texts.items()}
 
 
 def _key_ring(source: Source, section: str, name: str, texts: dict[int, bytes]) -> KeyRing:

@@ -179,8 +179,13 @@ SETTINGS = (
     ),
     Setting("sandbox", "listen", "127.0.0.1:9090", "host:port of the sandbox"),
     Setting("sandbox", "private_key_file", None, "the sandbox network's RSA key"),
+    Setting("sandbox", "private_key_version", "1", "the keyVersion written in its signatures"),
     Setting(
-        "sandbox", "acquirers", None, "who may call: `CLIENT_ID=PUBLIC_KEY_PATH`, comma-separated"
+        "sandbox",
+        "acquirers",
+        None,
+        "who may call: `CLIENT_ID=PUBLIC_KEY_PATH`, comma-separated; `CLIENT_ID:VERSION=...` for a"
+        " keyVersion beside 1",
     ),
     Setting(
         "sandbox", "wallets_file", "", "wallets and customers; empty: the ones that are shipped"
@@ -201,6 +206,7 @@ SETTINGS = (
         None,
         "the RSA key of a wallet that is called directly: `alipay_cn`, `alipay_hk`, `kakaopay`",
     ),
+    Setting("sandbox.NAME", "private_key_version", "1", "the keyVersion in its signatures"),
     Setting("sandbox.NAME", "acquirers", None, "who may call it: `CLIENT_ID=PUBLIC_KEY_PATH`"),
     *(
         Setting("sandbox", name, words[0], f"{meaning}: {', '.join(f'`{word}`' for word in words)}")

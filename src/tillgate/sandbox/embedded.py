@@ -74,7 +74,7 @@ class Sandbox:
         self,
         *,
         client_id: str = CLIENT_ID,
-        acquirers: Mapping[str, bytes] | None = None,
+        acquirers: Mapping[str, bytes | Mapping[int, bytes]] | None = None,
         wallets: bytes | None = None,
         choices: Choices = DEFAULTS,
         has_magic: bool = True,
@@ -87,7 +87,7 @@ class Sandbox:
 
         Args:
             client_id: whose key pair is made.
-            acquirers: others, by Client-Id, with their public keys (PEM) at keyVersion 1.
+            acquirers: others, by Client-Id, with their public key (PEM), or keys by keyVersion.
             wallets: TOML as in `wallets.toml`; None for those that are shipped.
             choices: what Alipay+'s public pages leave open.
             has_magic: whether amounts such as JPY 77,701 choose what is played.
@@ -110,8 +110,8 @@ class Sandbox:
         self.client_id = client_id
         self.public_key_pem = network_key.public_pem()
         rings = {client_id: KeyRing.load({1: self._acquirer_key.public_pem()})}
-        for other, pem in (acquirers or {}).items():
-            rings[other] = _ring(other, pem)
+        for other, public in (acquirers or {}).items():
+            rings[other] = _ring(other, public)
         settings = SandboxSettings(
             signing_key=network_key,
             acquirers=rings,
@@ -299,9 +299,9 @@ def _draw() -> _Key:
     return pem, SigningKey.load(pem)
 
 
-def _ring(client_id: str, pem: bytes) -> KeyRing:
+def _ring(client_id: str, keys: bytes | Mapping[int, bytes]) -> KeyRing:
     try:
-        return KeyRing.load({1: pem})
+        return KeyRing.load({1: keys} if isinstance(keys, bytes) else dict(keys))
     except ValueError as error:
         raise ConfigError([f"acquirers[{client_id!r}]: {error}"]) from None
 
