@@ -82,7 +82,7 @@ def sold():
 
 
 def problems(network, payments=None):
-    payments = network.latest(9) if payments is None else payments
+    payments = network.orders.latest(9) if payments is None else payments
     return audit(WALLETS, network.ledger, network.town.book, payments).problems
 
 
@@ -104,8 +104,8 @@ def spoil_book(network):
 
 def spoil_book_of_payment(network):
     book = network.town.book
-    id_ = network.latest(1)[0].payment_id
-    book.paid(network.latest(1)[0], at(2))
+    id_ = network.orders.latest(1)[0].payment_id
+    book.paid(network.orders.latest(1)[0], at(2))
     assert book.standing(id_) != (0, 0)
 
 
@@ -126,6 +126,6 @@ def test_a_difference_is_named(spoil, named):
 
 def test_a_payment_that_says_otherwise_is_named():
     network = sold()
-    payment = network.latest(1)[0]
+    payment = network.orders.latest(1)[0]
     for lie in ({"refunds": ()}, {"settled_value": 5}, {"pay_to_value": 1}):
         assert problems(network, [replace(payment, **lie)]) != []

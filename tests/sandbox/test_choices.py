@@ -82,7 +82,7 @@ def test_a_pay_on_a_cancelled_id(choice, customer, again, kinds):
     assert words(network.pay(CLIENT, request, at(3)).result) == again
     assert inquire(network, at(3)) == f"S SUCCESS / {again}"
     assert "".join(entry.kind[0] for entry in network.ledger.entries) == kinds
-    assert network.payment_count() == (2 if choice is PayOnCancelled.TAKEN else 1)
+    assert len(network.orders) == (2 if choice is PayOnCancelled.TAKEN else 1)
 
 
 def test_an_id_that_starts_over_leaves_the_cancelled_payment_as_it_was():
@@ -99,7 +99,7 @@ def test_an_id_that_starts_over_leaves_the_cancelled_payment_as_it_was():
     assert inquire(network, at(3), payment_id=first.payment_id) == "S SUCCESS / F ORDER_IS_CLOSED"
     assert cancel(network, at(3), payment_id=first.payment_id) == "S SUCCESS"
     assert network.ledger.net_debit(second.payment_id) == 7
-    assert [p.payment_id for p in network.latest(9)] == [first.payment_id, second.payment_id]
+    assert [p.payment_id for p in network.orders.latest(9)] == [first.payment_id, second.payment_id]
     assert cancel(network, at(4)) == "S SUCCESS"
     assert network.ledger.balances[MINJI] == WALLETS.customer(MINJI).balance
 

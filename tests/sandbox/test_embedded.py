@@ -108,6 +108,38 @@ def test_other_acquirers_bring_their_own_keys():
         Sandbox(acquirers={"OTHER": b"no key"})
 
 
+def test_two_acquirers_may_use_one_payment_request_id():
+    key = acquirer_key()
+    with Sandbox(acquirers={"OTHER": key.public_pem()}) as sandbox:
+        for client_id, value in ((sandbox.client_id, "100"), ("OTHER", "200")):
+            amount = {"currency": "JPY", "value": value}
+            order = {"referenceOrderId": "A", "orderDescription": "Tea", "orderAmount": amount}
+            method = {"paymentMethodType": "CONNECT_WALLET", "paymentMethodId": sandbox.code()}
+            body = {
+                "paymentRequestId": "A-1",
+                "order": order,
+                "paymentAmount": amount,
+                "paymentMethod": method,
+            }
+            raw = json.dumps(body).encode()
+            headers = sandbox.signed_headers(FOLDER + "pay", raw)
+            if client_id == "OTHER":
+                signature = key.sign(FOLDER + "pay", "OTHER", headers["Request-Time"], raw)
+                headers |= {"Client-Id": "OTHER", "Signature": signature}
+            with urlopen(Request(sandbox.url + FOLDER + "pay", raw, headers)) as answer:
+                assert json.loads(answer.read())["result"]["resultCode"] == "SUCCESS"
+        mine, others = (sandbox.payment("A-1", who) for who in (sandbox.client_id, "OTHER"))
+        assert (mine["net_debit"], others["net_debit"]) == (100, 200)
+        assert sandbox.payment(mine["payment_id"]) == mine
+        assert sandbox.payment("A-1") == others, "the later one"
+        whose = {one["client_id"] for one in sandbox.exchanges("A-1")}
+        assert whose == {sandbox.client_id, "OTHER"}
+        found = sandbox.ask("GET", "/sandbox/exchanges?client_id=OTHER")["exchanges"]
+        assert {one["client_id"] for one in found} == {"OTHER"}
+        with pytest.raises(SandboxRefused, match="no such payment"):
+            sandbox.payment(mine["payment_id"], "OTHER")
+
+
 def test_stopping_frees_the_port_and_cuts_who_still_waits():
     sandbox = Sandbox().start()
     port = int(sandbox.url.rpartition(":")[2])

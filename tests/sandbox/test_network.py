@@ -450,7 +450,7 @@ def _refund_some(network, request, value, now):
 
 
 def _books_agree(network, now):
-    every = network.latest(100)
+    every = network.orders.latest(100)
     assert audit(WALLETS, network.ledger, network.town.book, every).problems == []
     left = {customer.id: customer.balance for customer in WALLETS.customers()}
     for entry in network.ledger.entries:
@@ -458,9 +458,9 @@ def _books_agree(network, now):
         left[entry.customer.id] += sign * entry.pay_to_value
     assert left == network.ledger.balances
     assert min(left.values()) >= 0
-    for payment in network.latest(100):
+    for payment in network.orders.latest(100):
         network.inquire(CLIENT, InquiryRequest(payment_id=payment.payment_id), now)
-        payment = network._payments[payment.payment_id]
+        payment = network.orders[payment.payment_id]
         kinds = [entry.kind for entry in network.ledger.of_payment(payment.payment_id)]
         credits = len(payment.refunds) or (payment.state == "closed" and len(kinds) > 0)
         assert kinds in ([], [Kind.DEBIT] + [Kind.CREDIT] * credits)
@@ -478,6 +478,6 @@ def _books_agree(network, now):
 
 def test_a_payment_never_shows_its_code():
     network, _, request, _ = paid()
-    payment = network.find("pay_1", NOW)
+    payment = network.orders.find("pay_1", NOW)
     assert request.payment_method.payment_method_id not in repr(replace(payment))
     assert payment.masked_code.startswith("281006****")

@@ -52,7 +52,8 @@ class Desk:
 
     def net(self):
         """What the customer paid and did not get back, of everything."""
-        return sum(self.network.ledger.net_debit(p.payment_id) for p in self.network.latest(9))
+        latest = self.network.orders.latest(9)
+        return sum(self.network.ledger.net_debit(p.payment_id) for p in latest)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_every_answer_about_a_paid_payment_tells_it():
     assert answer.settlement_quote.quote_currency_pair == "JPY/USD"
     assert answer.settlement_quote.quote_price == "0.006666666667"
     inquired = network.inquire(CLIENT, InquiryRequest(payment_request_id="pay_1"), at(1))
-    told = network.notification(network.find("pay_1", at(1)))
+    told = network.notification(network.orders.find("pay_1", at(1)))
     assert inquired.settlement_amount == told.settlement_amount == answer.settlement_amount
     refunded = network.refund(CLIENT, refund_request(value="2500"), at(2))
     assert refunded.settlement_amount == Amount(currency="USD", value="1667")
@@ -64,7 +64,7 @@ def test_refunds_settle_to_the_last_unit():
         for i in range(4)
     ]
     assert sum(int(part.settlement_amount.value) for part in parts) == 667
-    assert network.town.book.standing(network.find("pay_1", at(9)).payment_id) == (0, 0)
+    assert network.town.book.standing(network.orders.find("pay_1", at(9)).payment_id) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_nothing_is_said_where_it_is_the_same_or_not_told(settled_in, choices):
     network, _, answer = sold(settled_in=settled_in, **choices)
     assert words(answer.result) == "S SUCCESS"
     assert not hasattr(answer, "settlement_amount")
-    told = network.notification(network.find("pay_1", at(1)))
+    told = network.notification(network.orders.find("pay_1", at(1)))
     assert not hasattr(told, "settlement_amount")
 
 
@@ -130,7 +130,7 @@ def test_fields_that_only_samples_show():
     network, _, answer = sold(inferred_fields=InferredFields.REQUIRED)
     assert words(answer.result) == "F PARAM_ILLEGAL"
     assert answer.result.result_message == "paymentFactor: is missing"
-    assert network.payment_count() == 0
+    assert len(network.orders) == 0
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_where_the_minute_of_an_order_begins(choice, lives_s):
     network, _ = new_network(expiry_from=choice)
     request = pay_request(code_of(network, "kakaopay_junho"))
     network.pay(CLIENT, request, NOW, asked_at=NOW - timedelta(seconds=3))
-    assert network.find("pay_1", NOW).expires_at == at(lives_s)
+    assert network.orders.find("pay_1", NOW).expires_at == at(lives_s)

@@ -287,7 +287,7 @@ class _Pulse:
         for payment in self._network.take_finals():
             self._notifier.schedule(payment)
         if held := self._notifier.held():
-            self._notifier.release(self._network.cancelled_among(held))
+            self._notifier.release(self._network.orders.cancelled_among(held))
         if next_at is None:
             return
         if self._alarm is not None:

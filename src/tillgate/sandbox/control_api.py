@@ -93,7 +93,7 @@ class ControlApi:
 
     async def show_payment(self, request: Request) -> Response:
         """One payment with its money."""
-        payment = self._network.find(_id(request), self._clock.now())
+        payment = self._network.find(_id(request), self._clock.now(), _client(request))
         self._after_each()
         return json_answer(self._payment_words(payment))
 
@@ -101,11 +101,15 @@ class ControlApi:
         """The customer agrees, with a PIN where the wallet asks for one."""
         body = await body_of(request)
         pin = read_as(_CONFIRMATIONS, body).pin if body else None
-        return self._thumb(request, lambda id_, now: self._network.confirm(id_, now, pin))
+        client_id = _client(request)
+        return self._thumb(
+            request, lambda id_, now: self._network.confirm(id_, now, pin, client_id)
+        )
 
     async def decline(self, request: Request) -> Response:
         """The customer refuses."""
-        return self._thumb(request, self._network.decline)
+        client_id = _client(request)
+        return self._thumb(request, lambda id_, now: self._network.decline(id_, now, client_id))
 
     async def show_ledger(self, request: Request) -> Response:
         """Every entry and every balance."""
@@ -165,8 +169,11 @@ class ControlApi:
 
     async def list_exchanges(self, request: Request) -> Response:
         """Messages in order, of one payment or all that are kept."""
-        payment_request_id = request.query_params.get("payment_request_id")
-        rows = [_exchange_words(exchange) for exchange in self._record.of(payment_request_id)]
+        rows = [
+            _exchange_words(exchange)
+            for exchange in self._record.of(request.query_params.get("payment_request_id"))
+            if _client(request) in (None, exchange.client_id)
+        ]
         return json_answer({"exchanges": rows})
 
     def _thumb(self, request: Request, act: Callable[[str, datetime], Payment]) -> Response:
@@ -210,6 +217,11 @@ def _id(request: Request) -> str:
     return str(request.path_params["payment_request_id"])
 
 
+def _client(request: Request) -> str | None:
+    """Whose payment is meant, where two acquirers have one with the same id."""
+    return request.query_params.get("client_id")
+
+
 def _entry_words(entry: Entry) -> dict[str, Any]:
     return {
         "at": time_words(entry.at),
@@ -229,6 +241,7 @@ def _exchange_words(exchange: Exchange) -> dict[str, Any]:
         "at": time_words(exchange.at),
         "from": exchange.sender,
         "to": exchange.receiver,
+        "client_id": exchange.client_id,
         "api": exchange.api,
         "kind": exchange.kind,
         "payment_request_id": exchange.payment_request_id,

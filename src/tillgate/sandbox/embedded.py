@@ -248,9 +248,12 @@ class Sandbox:
     # Looking
     # ------------------------------------------------------------------------------------------
 
-    def payment(self, payment_request_id: str) -> dict[str, Any]:
-        """The truth about one payment: `status`, `net_debit`, `refunds`, `notification`."""
-        found: dict[str, Any] = self.ask("GET", f"/sandbox/payments/{_segment(payment_request_id)}")
+    def payment(self, id_: str, client_id: str | None = None) -> dict[str, Any]:
+        """The truth about one payment: `status`, `net_debit`, `refunds`, `notification`. By
+        `paymentRequestId` or `paymentId`; `client_id` where two acquirers use the same.
+        """
+        whose = "?" + urlencode({"client_id": client_id}) if client_id else ""
+        found: dict[str, Any] = self.ask("GET", f"/sandbox/payments/{_segment(id_)}{whose}")
         return found
 
     def payments(self) -> list[dict[str, Any]]:

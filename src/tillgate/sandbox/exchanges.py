@@ -62,6 +62,7 @@ class Exchange:
     """One message.
 
     Attributes:
+        client_id: the acquirer that it is about; empty where none is known.
         api: the API's name, or the path that was asked for when there is no such API.
         result: of a response, and of a notification what it tells: `S/SUCCESS`.
         payment_result: of an inquiry's answer: the second level.
@@ -75,6 +76,7 @@ class Exchange:
     at: datetime
     sender: Party
     receiver: Party
+    client_id: str
     api: str
     kind: Direction
     payment_request_id: str | None
@@ -102,6 +104,7 @@ class Exchanges:
         api: str,
         kind: Direction,
         *,
+        client_id: str = "",
         payment_request_id: str | None = None,
         payment_id: str | None = None,
         result: Result | None = None,
@@ -119,6 +122,7 @@ class Exchanges:
                 at=at,
                 sender=sender,
                 receiver=receiver,
+                client_id=client_id,
                 api=api,
                 kind=kind,
                 payment_request_id=payment_request_id,

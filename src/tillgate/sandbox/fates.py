@@ -40,7 +40,7 @@ class Fates:
             return self._of_pay(client_id, request, now)
         if self._scripts.is_silent:
             return NOTHING
-        payment = self._network.asked_for(client_id, request, now)
+        payment = self._network.orders.asked_for(client_id, request, now)
         if payment is None:
             id_ = request.payment_request_id or ""
             message = Message(
@@ -88,7 +88,8 @@ class Fates:
         plan = self.notifies.get((client_id, request.payment_request_id))
         if plan is not None and plan.when is When.BEFORE_REPLY:
             with contextlib.suppress(PaymentNotFound):
-                await self.tell_now(self._network.find(request.payment_request_id, now))
+                payment = self._network.orders.find(request.payment_request_id, now, client_id)
+                await self.tell_now(payment)
 
     def _of_pay(self, client_id: str, request: PayRequest, now: datetime) -> Do:
         issued = self._network.codes.look(request.payment_method.payment_method_id)

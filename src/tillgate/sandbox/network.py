@@ -11,11 +11,8 @@ the notifier.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 from tillgate.alipayplus.messages import (
     SUCCESS,
@@ -33,9 +30,10 @@ from tillgate.alipayplus.messages import (
     Result,
 )
 from tillgate.core.codes import mask
-from tillgate.core.errors import PaymentNotFound, RequestError
+from tillgate.core.errors import RequestError
 from tillgate.core.money import EXPONENTS, Money
 from tillgate.core.results import Outcome
+from tillgate.sandbox.agenda import Agenda
 from tillgate.sandbox.answers import Answers
 from tillgate.sandbox.checks import (
     CONNECT_WALLET,
@@ -56,6 +54,7 @@ from tillgate.sandbox.choices import (
 )
 from tillgate.sandbox.codes import Digits
 from tillgate.sandbox.exchanges import Exchanges
+from tillgate.sandbox.orders import Orders
 from tillgate.sandbox.payment import (
     ORDER_LIFE,
     RESULTS,
@@ -95,6 +94,7 @@ class Network:
     Attributes:
         name: which network it is, for testers.
         town: its customers, with those of other networks.
+        orders: its payments.
         codes: the payment codes that are about.
         ledger: the wallets' books.
         choices: how it behaves where the public pages say nothing.
@@ -127,13 +127,12 @@ class Network:
         self._wallets = wallets
         self._wallet_side = WalletSide(town, record)
         self._digits = digits
-        self._payments: dict[str, Payment] = {}  # by paymentId, in the order they came
-        self._payment_ids: dict[tuple[str, str], str] = {}  # of an order, the latest
-        self._refunds = Refunds(town, self._wallet_side, self._answers, self._new_id, self._keep)
-        self._clients: set[str] = set()
-        self._expiries: list[tuple[datetime, str]] = []  # a heap of (expires_at, payment_id)
+        self.orders = Orders(lambda payment, at: self._close(payment, at, is_cancelled=False))
+        self._refunds = Refunds(
+            town, self._wallet_side, self._answers, self._new_id, self.orders.keep
+        )
+        self._agenda = Agenda()
         self._finals: list[Payment] = []
-        self._later: list[tuple[datetime, str, Result]] = []  # a heap: what wallets will say
         self._hidden: dict[str, datetime] = {}  # until when inquiries do not find it
 
     # What the acquirer asks
@@ -158,7 +157,7 @@ class Network:
         key = client_id, request.payment_request_id
         if self._unknown.is_closed(key):
             return PayResponse(result=RESULTS["ORDER_IS_CLOSED"])
-        known = self._current(key, now)
+        known = self.orders.current(key, now)
         if known is not None and not self._starts_over(known):
             return self._repeated(known, request)
         if request.payment_method.payment_method_type != CONNECT_WALLET:
@@ -174,7 +173,7 @@ class Network:
         fault = ids_fault(request.payment_request_id, request.payment_id)
         if fault:
             return InquiryResponse(result=param_illegal(fault))
-        payment = self.asked_for(client_id, request, now)
+        payment = self.orders.asked_for(client_id, request, now)
         if payment is None or now < self._hidden.get(payment.payment_id, now):
             return self._unknown.inquired(client_id, request)
         return self._answers.inquired(payment)
@@ -189,7 +188,7 @@ class Network:
         fault = ids_fault(request.payment_request_id, request.payment_id)
         if fault:
             return CancelResponse(result=param_illegal(fault))
-        payment = self.asked_for(client_id, request, now)
+        payment = self.orders.asked_for(client_id, request, now)
         if payment is None:
             return self._unknown.cancelled(client_id, request, now)
         if not payment.is_cancelled:
@@ -205,7 +204,7 @@ class Network:
         fault = refund_fault(request)
         if fault:
             return RefundResponse(result=param_illegal(fault))
-        payment = self.asked_for(client_id, request, now)
+        payment = self.orders.asked_for(client_id, request, now)
         return self._refunds.answer(client_id, request, payment, now)
 
     def consult(self, request: CodeConsultRequest, now: datetime) -> CodeConsultResponse:
@@ -222,7 +221,9 @@ class Network:
     # What customers, the timer and the notifier do
     # ------------------------------------------------------------------------------------------
 
-    def confirm(self, payment_request_id: str, now: datetime, pin: str | None = None) -> Payment:
+    def confirm(
+        self, id_: str, now: datetime, pin: str | None = None, client_id: str | None = None
+    ) -> Payment:
         """The customer agrees in the wallet, with a PIN where one is asked. The third wrong one
         ends the payment.
 
@@ -231,16 +232,16 @@ class Network:
             NotWaiting: it is final, expired meanwhile perhaps.
             WrongPin: it still waits.
         """
-        payment = self._waiting(payment_request_id, now)
+        payment = self._waiting(id_, now, client_id)
         if (tries_left := self._wallet_side.try_pin(payment, pin)) is not None:
             if tries_left > 0:
                 raise WrongPin(f"The PIN is wrong; tries left: {tries_left}.", path="$.pin")
             return self._judged(payment, self._wallet_side.decline(payment, now), now)
         return self._judged(payment, self._wallet_side.confirm(payment, now), now)
 
-    def decline(self, payment_request_id: str, now: datetime) -> Payment:
+    def decline(self, id_: str, now: datetime, client_id: str | None = None) -> Payment:
         """The customer refuses. Raises as `confirm`."""
-        payment = self._waiting(payment_request_id, now)
+        payment = self._waiting(id_, now, client_id)
         return self._judged(payment, self._wallet_side.decline(payment, now), now)
 
     def expire(self, now: datetime) -> datetime | None:
@@ -248,18 +249,13 @@ class Network:
 
         Gives the next moment to come, if any.
         """
-        while True:
-            later_at = self._later[0][0] if self._later else None
-            closes_at = self._expiries[0][0] if self._expiries else None
-            next_at = min((at for at in (later_at, closes_at) if at is not None), default=None)
-            if next_at is None or next_at > now:
-                return next_at
-            if next_at == later_at:
-                _, payment_id, result = heapq.heappop(self._later)
-                self._heard_late(self._payments[payment_id], result, next_at)
+        while (due := self._agenda.take(now)) is not None:
+            payment = self.orders[due.payment_id]
+            if due.result is None:
+                self.orders.as_of(payment, now)
             else:
-                _, payment_id = heapq.heappop(self._expiries)
-                self._as_of(self._payments[payment_id], now)
+                self._heard_late(payment, due.result, due.at)
+        return self._agenda.next_at()
 
     def take_finals(self) -> list[Payment]:
         """Payments that came to an end since the last call and have somebody to tell."""
@@ -269,46 +265,6 @@ class Network:
     def notification(self, payment: Payment) -> Notification:
         """What `notifyPayment` tells of a payment as it stands in the argument."""
         return self._answers.notification(payment)
-
-    # Looking
-    # ------------------------------------------------------------------------------------------
-
-    def find(self, payment_request_id: str, now: datetime) -> Payment:
-        """The payment as it stands, of whichever acquirer.
-
-        Raises:
-            PaymentNotFound: there is none.
-        """
-        for client_id in self._clients:
-            payment = self._current((client_id, payment_request_id), now)
-            if payment is not None:
-                return payment
-        raise PaymentNotFound("There is no such payment.", path="$.payment_request_id")
-
-    def asked_for(
-        self, client_id: str, request: InquiryRequest | CancelRequest | RefundRequest, now: datetime
-    ) -> Payment | None:
-        """The caller's payment that a message names, as it stands; None: it has none such."""
-        # Antom's rule where both ids are sent: paymentId wins. Alipay+'s is not published.
-        if request.payment_id is not None:
-            payment = self._payments.get(request.payment_id)
-            if payment is None or payment.client_id != client_id:
-                return None
-            return self._as_of(payment, now)
-        return self._current((client_id, request.payment_request_id or ""), now)
-
-    def latest(self, count: int) -> list[Payment]:
-        """The last so many payments, oldest first."""
-        newest_first = islice(reversed(self._payments.values()), count)
-        return list(newest_first)[::-1]
-
-    def cancelled_among(self, payment_ids: Iterable[str]) -> list[str]:
-        """Those of these payments that the acquirer has cancelled."""
-        return [each for each in payment_ids if self._payments[each].is_cancelled]
-
-    def payment_count(self) -> int:
-        """How many payments there are."""
-        return len(self._payments)
 
     # Inside
     # ------------------------------------------------------------------------------------------
@@ -342,9 +298,8 @@ class Network:
         """Resolve the code, ask the wallet."""
         if do.unknown_for_s:
             self._hidden[payment.payment_id] = now + timedelta(seconds=do.unknown_for_s)
-        self._clients.add(payment.client_id)
+        self.orders.place(payment)
         order = payment.client_id, payment.payment_request_id
-        self._payment_ids[order] = payment.payment_id
         code = request.payment_method.payment_method_id
         customer = self.codes.redeem(code, now, order, wallet_id=self._serves)
         if isinstance(customer, str):
@@ -362,11 +317,10 @@ class Network:
         payment = replace(payment, pay_to_value=pay_to_value, settled_value=settled_value)
         result = self._wallet_side.pay(payment, now, _asked_of_wallet(do))
         if result.result_status is Outcome.UNKNOWN:
-            heapq.heappush(self._expiries, (payment.expires_at, payment.payment_id))
+            self._agenda.add(payment.expires_at, payment.payment_id)
             if do.then is not None:
                 at = now + timedelta(seconds=do.then.after_s)
-                later = at, payment.payment_id, result_of(do.then.result)
-                heapq.heappush(self._later, later)
+                self._agenda.add(at, payment.payment_id, result_of(do.then.result))
         return self._judged(payment, result, now)
 
     def _judged(self, payment: Payment, result: Result, now: datetime) -> Payment:
@@ -381,14 +335,14 @@ class Network:
                 )
             case Outcome.FAILURE:
                 payment = replace(payment, state=State.FAILED, result=result, finished_at=now)
-        self._payments[payment.payment_id] = payment
+        self.orders.keep(payment)
         if payment.finished_at is not None:
             self._tell(payment)
         return payment
 
     def _heard_late(self, payment: Payment, result: Result, now: datetime) -> None:
         """The wallet says more of a payment that it left in process."""
-        payment = self._as_of(payment, now)
+        payment = self.orders.as_of(payment, now)
         if payment.state is State.IN_PROCESS and result.result_status is not Outcome.UNKNOWN:
             if result.result_status is Outcome.SUCCESS:
                 result = self._wallet_side.confirm(payment, now)
@@ -410,7 +364,7 @@ class Network:
             is_cancelled=is_cancelled,
             finished_at=now,
         )
-        self._payments[payment.payment_id] = payment
+        self.orders.keep(payment)
         if not is_cancelled:  # an acquirer that cancels has its answer already
             self._tell(payment)
         return payment
@@ -418,9 +372,6 @@ class Network:
     def _cancel_there(self, payment: Payment, now: datetime) -> None:
         self._wallet_side.cancel(payment, now)
         self.town.book.cancelled(payment, now)
-
-    def _keep(self, payment: Payment) -> None:
-        self._payments[payment.payment_id] = payment
 
     def _tell(self, payment: Payment) -> None:
         if payment.notify_url is not None:
@@ -432,27 +383,12 @@ class Network:
             return PayResponse(result=RESULTS["REPEAT_REQ_INCONSISTENT"])
         return self._answers.paid(payment)
 
-    # Orders that come again
-    # ------------------------------------------------------------------------------------------
-
     def _starts_over(self, known: Payment) -> bool:
         is_taken = self.choices.pay_on_cancelled is PayOnCancelled.TAKEN
         return is_taken and known.state is State.CLOSED and known.is_cancelled
 
-    # Which payment
-    # ------------------------------------------------------------------------------------------
-
-    def _current(self, order: tuple[str, str], now: datetime) -> Payment | None:
-        payment_id = self._payment_ids.get(order)
-        return self._as_of(self._payments[payment_id], now) if payment_id else None
-
-    def _as_of(self, payment: Payment, now: datetime) -> Payment:
-        if payment.state is not State.IN_PROCESS or now < payment.expires_at:
-            return payment
-        return self._close(payment, now, is_cancelled=False)
-
-    def _waiting(self, payment_request_id: str, now: datetime) -> Payment:
-        payment = self.find(payment_request_id, now)
+    def _waiting(self, id_: str, now: datetime, client_id: str | None) -> Payment:
+        payment = self.orders.find(id_, now, client_id)
         if payment.state is not State.IN_PROCESS:
             raise NotWaiting(f"The payment is {payment.state}: nobody can confirm or decline it.")
         return payment

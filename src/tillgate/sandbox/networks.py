@@ -18,21 +18,23 @@ class Networks:
         self.codes = networks[0].codes
         self.ledger = networks[0].ledger
 
-    def find(self, payment_request_id: str, now: datetime) -> Payment:
-        """The payment as it stands.
+    def find(self, id_: str, now: datetime, client_id: str | None = None) -> Payment:
+        """The payment as it stands, by either of its ids; of one acquirer or of any.
 
         Raises:
             PaymentNotFound: no network has it.
         """
-        return self._first(lambda network: network.find(payment_request_id, now))
+        return self._first(lambda network: network.orders.find(id_, now, client_id))
 
-    def confirm(self, payment_request_id: str, now: datetime, pin: str | None = None) -> Payment:
+    def confirm(
+        self, id_: str, now: datetime, pin: str | None = None, client_id: str | None = None
+    ) -> Payment:
         """The customer agrees. Raises as `Network.confirm`."""
-        return self._first(lambda network: network.confirm(payment_request_id, now, pin))
+        return self._first(lambda network: network.confirm(id_, now, pin, client_id))
 
-    def decline(self, payment_request_id: str, now: datetime) -> Payment:
+    def decline(self, id_: str, now: datetime, client_id: str | None = None) -> Payment:
         """The customer refuses. Raises as `Network.confirm`."""
-        return self._first(lambda network: network.decline(payment_request_id, now))
+        return self._first(lambda network: network.decline(id_, now, client_id))
 
     def expire(self, now: datetime) -> None:
         """Close what is unpaid at its expiry."""
@@ -42,16 +44,16 @@ class Networks:
     def all(self) -> Iterator[Payment]:
         """Every payment there is."""
         for network in self._networks:
-            yield from network.latest(network.payment_count())
+            yield from network.orders.latest(len(network.orders))
 
     def latest(self, count: int) -> list[Payment]:
         """The last so many payments, oldest first."""
-        each = [payment for network in self._networks for payment in network.latest(count)]
+        each = [payment for network in self._networks for payment in network.orders.latest(count)]
         return sorted(each, key=lambda payment: payment.placed_at)[-count:]
 
     def payment_count(self) -> int:
         """How many payments there are."""
-        return sum(network.payment_count() for network in self._networks)
+        return sum(len(network.orders) for network in self._networks)
 
     def _first(self, act: Callable[[Network], Payment]) -> Payment:
         for network in self._networks[:-1]:

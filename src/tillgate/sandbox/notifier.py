@@ -264,6 +264,7 @@ class Notifier:
             Party.ACQUIRER if asks else Party.NETWORK,
             self.api,
             kind,
+            client_id=payment.client_id,
             payment_request_id=payment.payment_request_id,
             payment_id=payment.payment_id,
             result=result,

@@ -249,7 +249,7 @@ class OpenPlatform:
 
     def _named(self, app_id: str, asked: TradeNamed, now: datetime) -> Payment | None:
         request = InquiryRequest(payment_request_id=asked.out_trade_no, payment_id=asked.trade_no)
-        return self.network.asked_for(app_id, request, now)
+        return self.network.orders.asked_for(app_id, request, now)
 
 
 def _check_pay(asked: TradePay) -> None:

@@ -152,40 +152,40 @@ class OpenPlatformApi:
 
     def _pay(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
         asked = messages.read(_PAYS, content)
-        self._heard(messages.PAY, asked.out_trade_no, now)
+        self._heard(app_id, messages.PAY, asked.out_trade_no, now)
         answer = self._platform.pay(app_id, asked, notify_url, now)
-        return self._told(messages.PAY, asked.out_trade_no, answer)
+        return self._told(app_id, messages.PAY, asked.out_trade_no, answer)
 
     def _query(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
         asked = _named(content)
-        self._heard(messages.QUERY, asked.out_trade_no, now)
+        self._heard(app_id, messages.QUERY, asked.out_trade_no, now)
         return self._told(
-            messages.QUERY, asked.out_trade_no, self._platform.query(app_id, asked, now)
+            app_id, messages.QUERY, asked.out_trade_no, self._platform.query(app_id, asked, now)
         )
 
     def _cancel(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
         asked = _named(content)
-        self._heard(messages.CANCEL, asked.out_trade_no, now)
+        self._heard(app_id, messages.CANCEL, asked.out_trade_no, now)
         return self._told(
-            messages.CANCEL, asked.out_trade_no, self._platform.cancel(app_id, asked, now)
+            app_id, messages.CANCEL, asked.out_trade_no, self._platform.cancel(app_id, asked, now)
         )
 
     def _refund(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
         asked = messages.read(_REFUNDS, content)
         if asked.out_trade_no is None and asked.trade_no is None:
             raise BadMessage("out_trade_no: needed where there is no trade_no")
-        self._heard(messages.REFUND, asked.out_trade_no, now)
+        self._heard(app_id, messages.REFUND, asked.out_trade_no, now)
         return self._told(
-            messages.REFUND, asked.out_trade_no, self._platform.refund(app_id, asked, now)
+            app_id, messages.REFUND, asked.out_trade_no, self._platform.refund(app_id, asked, now)
         )
 
-    def _heard(self, method: str, out_trade_no: str | None, now: datetime) -> None:
-        self._add(now, method, Direction.REQUEST, out_trade_no, VALID)
+    def _heard(self, app_id: str, method: str, out_trade_no: str | None, now: datetime) -> None:
+        self._add(now, method, Direction.REQUEST, out_trade_no, VALID, app_id=app_id)
 
-    def _told(self, method: str, out_trade_no: str | None, answer: Answer) -> Answer:
+    def _told(self, app_id: str, method: str, out_trade_no: str | None, answer: Answer) -> Answer:
         now = self._clock.now()
         name = answer.out_trade_no or out_trade_no
-        self._add(now, method, Direction.RESPONSE, name, SIGNED, answer)
+        self._add(now, method, Direction.RESPONSE, name, SIGNED, answer, app_id=app_id)
         return answer
 
     def _note(self, kind: Direction, method: str, answer: Answer | None, signature: str) -> None:
@@ -199,6 +199,7 @@ class OpenPlatformApi:
         out_trade_no: str | None,
         signature: str,
         answer: Answer | None = None,
+        app_id: str = "",
     ) -> None:
         asks = kind is Direction.REQUEST
         status = answer.trade_status if isinstance(answer, QueryAnswer) else None
@@ -208,6 +209,7 @@ class OpenPlatformApi:
             Party.NETWORK if asks else Party.ACQUIRER,
             method,
             kind,
+            client_id=app_id,
             payment_request_id=out_trade_no,
             payment_id=answer.trade_no if answer is not None else None,
             result=_result(answer) if answer is not None else None,

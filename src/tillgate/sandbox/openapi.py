@@ -64,6 +64,7 @@ ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("put", "/sandbox/clock", "Freeze, set or advance the sandbox's clock", "Clock"),
 )
 """Method, path, what it does, the schema of its body. A test compares it with what is mounted."""
+_QUERIES = {"/sandbox/exchanges": ("payment_request_id", "client_id")}
 
 
 @cache
@@ -106,10 +107,13 @@ def _operation(
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in names
         ]
-    if path == "/sandbox/exchanges":
-        operation["parameters"] = [
-            {"name": "payment_request_id", "in": "query", "schema": {"type": "string"}}
-        ]
+    asked = [*_QUERIES.get(path, ())]
+    if "payment_request_id" in names:
+        asked.append("client_id")
+    if asked:
+        operation.setdefault("parameters", []).extend(
+            {"name": name, "in": "query", "schema": {"type": "string"}} for name in asked
+        )
     if body is not None:
         operation["requestBody"] = {"content": {"application/json": {"schema": references[body]}}}
     return operation

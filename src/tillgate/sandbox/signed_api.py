@@ -296,6 +296,7 @@ class SignedApi:
             Party.NETWORK,
             api,
             Direction.REQUEST,
+            client_id=call.client_id if call.client_id in self._acquirers else "",
             payment_request_id=getattr(request, "payment_request_id", None),
             payment_id=getattr(request, "payment_id", None),
             refund_request_id=getattr(request, "refund_request_id", None),
@@ -318,6 +319,7 @@ class SignedApi:
             Party.ACQUIRER,
             api,
             Direction.RESPONSE,
+            client_id=call.client_id if call.client_id in self._acquirers else "",
             payment_request_id=getattr(answer, "payment_request_id", None)
             or getattr(request, "payment_request_id", None),
             payment_id=getattr(answer, "payment_id", None) or getattr(request, "payment_id", None),

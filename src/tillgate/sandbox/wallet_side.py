@@ -140,6 +140,7 @@ class WalletSide:
             Party.WALLET if asks else Party.NETWORK,
             api,
             kind,
+            client_id=payment.client_id,
             payment_request_id=payment.payment_request_id,
             payment_id=payment.payment_id,
             result=result,

@@ -104,7 +104,7 @@ class BreakingNetwork(Network):
 
     def succeed_after_all(self, request_id: str, now: datetime, *, is_stubborn: bool) -> bool:
         """The wallet took the money after the end. Stubborn: a cancel that was done stays done."""
-        payment = self.find(request_id, now)
+        payment = self.orders.find(request_id, now)
         if payment.state not in (State.FAILED, State.CLOSED) or payment.customer in (None, POOR):
             return False
         if not payment.pay_to_value or (is_stubborn and not payment.is_cancelled):
@@ -120,6 +120,6 @@ class BreakingNetwork(Network):
 
     def give_back(self, request_id: str, now: datetime) -> None:
         """The network itself sends the wallet a cancellation."""
-        payment = self.find(request_id, now)
+        payment = self.orders.find(request_id, now)
         if payment.state is State.SUCCEEDED:
             self._close(payment, now, is_cancelled=False)

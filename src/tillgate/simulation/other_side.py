@@ -112,7 +112,7 @@ class OtherSide:
     def age_of(self, case: Case) -> int | None:
         """How long the network has known it; None: it does not."""
         try:
-            payment = self.network.find(case.request_id, self._stage.instant())
+            payment = self.network.orders.find(case.request_id, self._stage.instant())
         except PaymentNotFound:
             return None
         return self._stage.now - self._stage.micros(payment.placed_at)
@@ -120,7 +120,7 @@ class OtherSide:
     def may_still_pay(self, case: Case) -> bool:
         """Whether a customer could still confirm it."""
         try:
-            payment = self.network.find(case.request_id, self._stage.instant())
+            payment = self.network.orders.find(case.request_id, self._stage.instant())
         except PaymentNotFound:
             return False
         return payment.state is State.IN_PROCESS
