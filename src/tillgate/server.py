@@ -19,6 +19,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_S = 75
@@ -132,7 +133,7 @@ class Background:
 
     def __init__(self, app: Starlette, listener: socket.socket) -> None:
         self._listener = listener
-        self._server = _CuttingServer(_config(app))
+        self._server = _CuttingServer(app)
         self._is_settled = threading.Event()
         self._server.on_settled = self._is_settled.set
         self._thread = threading.Thread(target=self._run, name="tillgate", daemon=True)
@@ -167,6 +168,18 @@ class _CuttingServer(uvicorn.Server):
 
     on_settled: Callable[[], None]
 
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(_config(self._call))
+        self._app = app
+        self._is_cutting = False
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._is_cutting:  # else it is meant, and nothing to report
+                raise
+
     async def main_loop(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         ticking = asyncio.create_task(super().main_loop())
@@ -183,15 +196,18 @@ class _CuttingServer(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        self._is_cutting = True
+        await asyncio.sleep(0)  # the connections notice that they are lost
         for task in self.server_state.tasks:
             task.cancel()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
         await self.lifespan.shutdown()
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        interface="asgi3",
         loop="none",
         http=Protocol,
         ws="none",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import subprocess
@@ -140,7 +141,7 @@ def test_two_acquirers_may_use_one_payment_request_id():
             sandbox.payment(mine["payment_id"], "OTHER")
 
 
-def test_stopping_frees_the_port_and_cuts_who_still_waits():
+def test_stopping_frees_the_port_and_cuts_who_still_waits(caplog):
     sandbox = Sandbox().start()
     port = int(sandbox.url.rpartition(":")[2])
     sandbox.rule({"lose": "reply"}, on={"api": "cancelPayment"})
@@ -159,6 +160,7 @@ def test_stopping_frees_the_port_and_cuts_who_still_waits():
     sandbox.stop()
     waiter.join(5)
     assert cut
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
     assert "tillgate" not in {thread.name for thread in threading.enumerate()}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
