@@ -147,6 +147,16 @@ def plays() -> str:
         " `http_503`, `http_502_but_paid` |",
         "| an answer that proves nothing | | `bad_signature`, `no_signature`, `wrong_key`,"
         " `garbage`, `clock_behind`, `wrong_amount` |",
+        "\n## Any code of any API\n",
+        'A rule says it, as an answer that is a lie or (`"effect": false`) one that did nothing:\n',
+        "```",
+        'curl -X POST localhost:9090/sandbox/rules -d \'{"on": {"api": "refund"},'
+        ' "do": {"result": "USER_NOT_EXIST", "effect": false}}\'',
+        "```\n",
+        "What brings each one without a rule:\n",
+        "| API | code | comes when |",
+        "|---|---|---|",
+        *(f"| {api} | {code} | {when} |" for api, code, when in NATURALLY),
         "",
     ]
     return "\n".join(lines)
@@ -174,6 +184,32 @@ def fields() -> str:
 
 def lifecycle() -> str:
     return NOTE + "\n" + document(edges())
+
+
+NATURALLY = (
+    ("all", "INVALID_SIGNATURE, INVALID_CLIENT", "signed with another key; another Client-Id"),
+    ("all", "METHOD_NOT_SUPPORTED, NO_INTERFACE_DEF", "not POST; a path that is no API"),
+    ("all", "MEDIA_TYPE_NOT_ACCEPTABLE", "Content-Type is not application/json"),
+    ("all", "PARAM_ILLEGAL", "a field is not as [fields](sandbox-fields.md) say"),
+    ("pay", "INVALID_CODE, EXPIRED_CODE", "a used or unknown code; one older than a minute"),
+    ("pay", "CURRENCY_NOT_SUPPORT", "a currency without a rate in the wallets file"),
+    ("pay", "ORDER_IS_CLOSED", "the same pay again after its cancel, or past its expiry"),
+    ("pay, refund", "REPEAT_REQ_INCONSISTENT", "the same id with another amount"),
+    ("pay", "USER_..., PAYMENT_..._EXCEED_LIMIT", "what the wallet asks of its customer"),
+    ("inquiryPayment, refund", "ORDER_NOT_EXIST", "an id that never came"),
+    ("cancelPayment", "ORDER_NOT_EXIST", "the same, unless `unknown_cancel` says otherwise"),
+    (
+        "cancelPayment",
+        "CANCEL_WINDOW_EXCEED",
+        "after 00:15 (UTC+8) of the next day: move the clock",
+    ),
+    ("cancelPayment", "PROCESS_FAIL", "something of it was refunded"),
+    ("refund", "REFUND_AMOUNT_EXCEED", "more than what is left"),
+    ("refund", "REFUND_WINDOW_EXCEED", "365 days after the payment: move the clock"),
+    ("refund", "ORDER_STATUS_INVALID", "not paid, or cancelled"),
+    ("refund", "CURRENCY_NOT_SUPPORT", "another currency than the payment's"),
+)
+"""Each is shown by a test of tests/sandbox or tests/second_client."""
 
 
 GENERATED = {
