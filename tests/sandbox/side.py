@@ -171,7 +171,7 @@ class Rig:
         return answer
 
     async def control(self, method: str, path: str, **json_) -> tuple[int, Any]:
-        kwargs = {"json": json_} if method == "POST" else {}
+        kwargs = {"json": json_} if method in ("POST", "PUT", "PATCH") else {}
         async with self.session.request(method, self.url + path, **kwargs) as answer:
             return answer.status, await answer.json(content_type=None)
 

@@ -129,7 +129,7 @@ def create_app(
     )
     alipay_plus = side(ALIPAY_PLUS, own, Place(prefix="/aps", folder=ALIPAY_PLUS_FOLDER))
     sides: list[_Side | _OpenPlatformSide] = [
-        _OpenPlatformSide(settings, clock, digits, record, town, keys)
+        _OpenPlatformSide(settings, clock, digits, record, town, scripts, keys)
         if name == ALIPAY_CN
         else side(name, keys, DIRECT[name])
         for name, keys in settings.direct.items()
@@ -244,12 +244,14 @@ class _OpenPlatformSide:
         digits: Digits,
         record: Exchanges,
         town: Town,
+        scripts: Scripts,
         keys: NetworkKeys,
     ) -> None:
         self.network = Network(
             settings.wallets, digits, record, name=ALIPAY_CN, serves=ALIPAY_CN, town=town
         )
         self.acquirers = keys.acquirers
+        fates = Fates(self.network, scripts)
         self.notifier = Notices(
             self.network,
             signing_key=keys.signing_key,
@@ -259,7 +261,9 @@ class _OpenPlatformSide:
             delay_s=settings.notify_delay_s,
             retries_s=settings.notify_retries_s,
             sleep=clock.sleep,
+            fates=fates,
         )
+        fates.tell_now = self.notifier.first_send
         self.pulse = _Pulse(self.network, self.notifier, clock)
         api = OpenPlatformApi(
             OpenPlatform(self.network),
@@ -269,6 +273,7 @@ class _OpenPlatformSide:
             clock=clock,
             after_each=self.pulse.beat,
             latency_s=settings.latency_s,
+            fates=fates,
         )
         self.route: BaseRoute = Route(OPEN_PLATFORM_PATH, endpoint=api)
 

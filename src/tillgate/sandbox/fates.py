@@ -37,7 +37,10 @@ class Fates:
     def of(self, api: Api, client_id: str, request: Any, now: datetime) -> Do:
         """What becomes of this request; `NOTHING` where nobody wants anything."""
         if isinstance(request, PayRequest):
-            return self._of_pay(client_id, request, now)
+            amount = request.payment_amount
+            code = request.payment_method.payment_method_id
+            id_, value = request.payment_request_id, int(amount.value)
+            return self.of_pay(client_id, id_, code, amount.currency, value)
         if self._scripts.is_silent:
             return NOTHING
         payment = self._network.orders.asked_for(client_id, request, now)
@@ -81,37 +84,36 @@ class Fates:
             for waiting in self._turns.pop((client_id, _id_in(request)), ()):
                 waiting.set()
 
-    async def told_before(self, client_id: str, request: Any, now: datetime) -> None:
-        """Wait for the notification where the answer to a pay has to come after it."""
-        if self.tell_now is None or not isinstance(request, PayRequest):
-            return
-        plan = self.notifies.get((client_id, request.payment_request_id))
-        if plan is not None and plan.when is When.BEFORE_REPLY:
+    async def told_before(self, client_id: str, id_: str, now: datetime) -> None:
+        """Wait for the notification where the answer to the pay of that `paymentRequestId` has to
+        come after it.
+        """
+        plan = self.notifies.get((client_id, id_))
+        if self.tell_now is not None and plan is not None and plan.when is When.BEFORE_REPLY:
             with contextlib.suppress(PaymentNotFound):
-                payment = self._network.orders.find(request.payment_request_id, now, client_id)
-                await self.tell_now(payment)
+                await self.tell_now(self._network.orders.find(id_, now, client_id))
 
-    def _of_pay(self, client_id: str, request: PayRequest, now: datetime) -> Do:
-        issued = self._network.codes.look(request.payment_method.payment_method_id)
-        amount = request.payment_amount
+    def of_pay(self, client_id: str, id_: str, code: str, currency: str, value: int) -> Do:
+        """What becomes of a pay with this code, for so many minor units."""
+        issued = self._network.codes.look(code)
         customer = issued.customer if issued else None
         play = issued.play if issued else None
         message = Message(
             api=Api.PAY,
             network=self._network.name,
             client_id=client_id,
-            payment_request_id=request.payment_request_id,
+            payment_request_id=id_,
             wallet=customer.wallet_id if customer else None,
             customer=customer.id if customer else None,
-            amount=int(amount.value),
-            currency=amount.currency,
+            amount=value,
+            currency=currency,
             plays=(play or "", self._network.town.conditions[customer.id].play or "")
             if customer
             else (),
         )
         do = self._scripts.take(message)
         if do.notify is not None:
-            self.notifies[client_id, request.payment_request_id] = do.notify
+            self.notifies[client_id, id_] = do.notify
         return do
 
 

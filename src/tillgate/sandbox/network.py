@@ -174,7 +174,7 @@ class Network:
         if fault:
             return InquiryResponse(result=param_illegal(fault))
         payment = self.orders.asked_for(client_id, request, now)
-        if payment is None or now < self._hidden.get(payment.payment_id, now):
+        if payment is None or self.is_hidden(payment, now):
             return self._unknown.inquired(client_id, request)
         return self._answers.inquired(payment)
 
@@ -256,6 +256,10 @@ class Network:
             else:
                 self._heard_late(payment, due.result, due.at)
         return self._agenda.next_at()
+
+    def is_hidden(self, payment: Payment, now: datetime) -> bool:
+        """Whether an inquiry does not find it yet, as a tester wants."""
+        return now < self._hidden.get(payment.payment_id, now)
 
     def take_finals(self) -> list[Payment]:
         """Payments that came to an end since the last call and have somebody to tell."""

@@ -16,11 +16,15 @@ from tillgate.alipaycn.messages import amount_text, format_time
 from tillgate.alipayplus.messages import SUCCESS, Result
 from tillgate.alipayplus.signing import KeyRing, SigningKey
 from tillgate.clock import Clock
+from tillgate.core.money import Money
 from tillgate.sandbox.exchanges import VALID, Exchanges
+from tillgate.sandbox.fates import Fates
 from tillgate.sandbox.network import Network
 from tillgate.sandbox.notifier import Notifier
+from tillgate.sandbox.open_platform_words import PlatformSpoiler
 from tillgate.sandbox.payment import Payment, State
 from tillgate.sandbox.plays import NOTHING, Do
+from tillgate.sandbox.wire_faults import GARBAGE
 
 if TYPE_CHECKING:
     from tillgate.sandbox.postman import Ack
@@ -45,6 +49,7 @@ class Notices(Notifier):
         delay_s: float,
         retries_s: Sequence[float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        fates: Fates | None = None,
     ) -> None:
         super().__init__(
             signing_key=signing_key,
@@ -55,8 +60,9 @@ class Notices(Notifier):
             delay_s=delay_s,
             retries_s=retries_s,
             sleep=sleep,
+            fates=fates,
         )
-        self._key, self._now = signing_key, clock.now
+        self._platform_spoiler, self._now = PlatformSpoiler(signing_key), clock.now
 
     def schedule(self, payment: Payment) -> None:
         """Tell of a paid trade; of nothing else."""
@@ -65,9 +71,19 @@ class Notices(Notifier):
 
     def written(self, payment: Payment) -> bytes:
         """The form, with its signature. Repeats are the same bytes."""
+        return self._form(payment, NOTHING)
+
+    def spoilt(self, payment: Payment, body: bytes, do: Do) -> bytes:
+        """Another form where its amount or its signature is to be wrong."""
+        if do.garbage:
+            return GARBAGE
+        return self._form(payment, do) if do.amount is not None or do.signature else body
+
+    def _form(self, payment: Payment, do: Do) -> bytes:
         assert payment.paid_at is not None
         assert payment.customer is not None
-        amount = amount_text(payment.amount)
+        told = payment.amount if do.amount is None else Money(payment.amount.currency, do.amount)
+        amount = amount_text(told)
         fields = {
             "notify_type": "trade_status_sync",
             "notify_id": f"{payment.payment_id[:8]}00222{payment.payment_id[8:]}",
@@ -90,8 +106,9 @@ class Notices(Notifier):
             "gmt_payment": format_time(payment.paid_at),
         }
         content = signing.notice_contents({n.encode(): v.encode() for n, v in fields.items()})[0]
-        signature = signing.sign(self._key, content)
-        return urlencode(fields | {"sign_type": signing.ALGORITHM, "sign": signature}).encode()
+        signature = self._platform_spoiler.sign(do, content)
+        signed = {"sign_type": signing.ALGORITHM} | ({"sign": signature} if signature else {})
+        return urlencode(fields | signed).encode()
 
     def headers(self, payment: Payment, path: str, body: bytes, do: Do = NOTHING) -> dict[str, str]:
         """A form's; the signature is among its fields."""

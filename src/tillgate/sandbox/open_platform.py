@@ -42,7 +42,10 @@ from tillgate.core.money import Money
 from tillgate.core.results import Outcome
 from tillgate.sandbox.checks import CONNECT_WALLET
 from tillgate.sandbox.network import Network
+from tillgate.sandbox.open_platform_words import INVALID, WORDS
+from tillgate.sandbox.open_platform_words import reason as reason_of
 from tillgate.sandbox.payment import REFUND_WINDOW, Payment, State
+from tillgate.sandbox.plays import NOTHING, Do
 
 _NUMBER = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 _TIMEOUT = re.compile(r"(?:[1-9][0-9]{0,4}[mhd]|1c)\Z")
@@ -64,30 +67,9 @@ class LooseTradeRefund(TradeRefund, frozen=True, kw_only=True):
     refund_amount: Text  # type: ignore[assignment]
 
 
-_PAY_REFUSALS = {
-    "EXPIRED_CODE": "ACQ.PAYMENT_AUTH_CODE_INVALID",
-    "INVALID_CODE": "ACQ.PAYMENT_AUTH_CODE_INVALID",
-    "USER_BALANCE_NOT_ENOUGH": "ACQ.BUYER_BALANCE_NOT_ENOUGH",
-    "USER_PAYMENT_VERIFICATION_FAILED": "ACQ.PAYMENT_FAIL",
-    "REPEAT_REQ_INCONSISTENT": "ACQ.CONTEXT_INCONSISTENT",
-    "ORDER_IS_CLOSED": "ACQ.TRADE_HAS_CLOSE",
-    "CURRENCY_NOT_SUPPORT": "ACQ.CURRENCY_NOT_SUPPORT",
-}
-_REFUND_REFUSALS = {
-    "REPEAT_REQ_INCONSISTENT": "ACQ.DISCORDANT_REPEAT_REQUEST",
-    "REFUND_AMOUNT_EXCEED": "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL",
-    "REFUND_WINDOW_EXCEED": "ACQ.TRADE_HAS_FINISHED",
-}
-_CANCEL_REFUSALS = {
-    "CANCEL_WINDOW_EXCEED": "ACQ.TRADE_CANCEL_TIME_OUT",
-    "PROCESS_FAIL": "ACQ.REASON_TRADE_REFUND_FEE_ERR",
-}
 _CODE_REFUSALS = ("EXPIRED_CODE", "INVALID_CODE")
-_INVALID = "ACQ.INVALID_PARAMETER"
 
 A = TypeVar("A", PayAnswer, QueryAnswer, CancelAnswer, RefundAnswer)
-
-_WORDS = {"10000": "Success", "10003": "order success pay inprocess", "40004": "Business Failed"}
 
 
 class OpenPlatform:
@@ -97,14 +79,19 @@ class OpenPlatform:
         self.network = network
 
     def pay(
-        self, app_id: str, asked: LooseTradePay, notify_url: str | None, now: datetime
+        self,
+        app_id: str,
+        asked: LooseTradePay,
+        notify_url: str | None,
+        now: datetime,
+        do: Do = NOTHING,
     ) -> PayAnswer:
         """`alipay.trade.pay`: one trade per `out_trade_no`, for ever."""
         try:
             amount = read_amount(str(asked.total_amount))
             _check_pay(asked)
         except BadMessage as error:
-            return _refused(PayAnswer, _INVALID, str(error))
+            return _refused(PayAnswer, INVALID, str(error))
         known = self._named(app_id, TradeNamed(out_trade_no=asked.out_trade_no), now)
         request = PayRequest(
             payment_request_id=asked.out_trade_no,
@@ -119,10 +106,10 @@ class OpenPlatform:
                 payment_method_type=CONNECT_WALLET, payment_method_id=asked.auth_code
             ),
         )
-        result = self.network.pay(app_id, request, now).result
+        result = self.network.pay(app_id, request, now, do).result
         trade = self._named(app_id, TradeNamed(out_trade_no=asked.out_trade_no), now)
         if result.result_status is Outcome.FAILURE:
-            reason = _PAY_REFUSALS.get(result.result_code, _INVALID)
+            reason = reason_of(messages.PAY, result.result_code)
             return _refused(PayAnswer, reason, result.result_message, asked.out_trade_no)
         assert trade is not None, "what was not refused is there"
         if known is not None and self.status(trade, now) == "TRADE_CLOSED":
@@ -132,13 +119,13 @@ class OpenPlatform:
         if result.result_status is Outcome.UNKNOWN:
             return PayAnswer(
                 code=messages.WAITING,
-                msg=_WORDS[messages.WAITING],
+                msg=WORDS[messages.WAITING],
                 out_trade_no=trade.payment_request_id,
                 trade_no=trade.payment_id,
             )
         return PayAnswer(
             code=messages.SUCCESS,
-            msg=_WORDS[messages.SUCCESS],
+            msg=WORDS[messages.SUCCESS],
             out_trade_no=trade.payment_request_id,
             trade_no=trade.payment_id,
             total_amount=amount_text(trade.amount),
@@ -151,11 +138,11 @@ class OpenPlatform:
         """`alipay.trade.query`."""
         trade = self._named(app_id, asked, now)
         status = self.status(trade, now) if trade is not None else None
-        if trade is None or status is None:
+        if trade is None or status is None or self.network.is_hidden(trade, now):
             return _refused(QueryAnswer, "ACQ.TRADE_NOT_EXIST", "there is no such trade")
         return QueryAnswer(
             code=messages.SUCCESS,
-            msg=_WORDS[messages.SUCCESS],
+            msg=WORDS[messages.SUCCESS],
             out_trade_no=trade.payment_request_id,
             trade_no=trade.payment_id,
             trade_status=status,
@@ -174,21 +161,21 @@ class OpenPlatform:
         if trade is None or self.status(trade, now) is None:
             return CancelAnswer(
                 code=messages.SUCCESS,
-                msg=_WORDS[messages.SUCCESS],
+                msg=WORDS[messages.SUCCESS],
                 out_trade_no=asked.out_trade_no,
                 retry_flag="N",
             )
         request = CancelRequest(payment_id=trade.payment_id)
         result = self.network.cancel(app_id, request, now).result
         if result.result_status is not Outcome.SUCCESS:
-            reason = _CANCEL_REFUSALS.get(result.result_code, _INVALID)
+            reason = reason_of(messages.CANCEL, result.result_code)
             refusal = _refused(
                 CancelAnswer, reason, result.result_message, trade.payment_request_id
             )
             return structs.replace(refusal, retry_flag="N")
         return CancelAnswer(
             code=messages.SUCCESS,
-            msg=_WORDS[messages.SUCCESS],
+            msg=WORDS[messages.SUCCESS],
             out_trade_no=trade.payment_request_id,
             trade_no=trade.payment_id,
             retry_flag="N",
@@ -204,7 +191,7 @@ class OpenPlatform:
         try:
             amount = read_amount(str(asked.refund_amount))
         except BadMessage as error:
-            return _refused(RefundAnswer, _INVALID, str(error))
+            return _refused(RefundAnswer, INVALID, str(error))
         if trade is None or self.status(trade, now) is None:
             return _refused(RefundAnswer, "ACQ.TRADE_NOT_EXIST", "there is no such trade")
         request = RefundRequest(
@@ -222,7 +209,7 @@ class OpenPlatform:
         refunded = trade.amount.value - left
         return RefundAnswer(
             code=messages.SUCCESS,
-            msg=_WORDS[messages.SUCCESS],
+            msg=WORDS[messages.SUCCESS],
             out_trade_no=trade.payment_request_id,
             trade_no=trade.payment_id,
             fund_change="Y" if len(after.refunds) > len(trade.refunds) else "N",
@@ -280,13 +267,13 @@ def _refund_reason(code: str, trade: Payment, left: int) -> str:
         return "ACQ.TRADE_STATUS_ERROR" if is_waiting else "ACQ.TRADE_HAS_CLOSE"
     if code == "REFUND_AMOUNT_EXCEED" and left == 0:
         return "ACQ.REASON_TRADE_REFUND_FEE_ERR"
-    return _REFUND_REFUSALS.get(code, _INVALID)
+    return reason_of(messages.REFUND, code)
 
 
 def _refused(kind: type[A], reason: str, words: str | None, out_trade_no: str | None = None) -> A:
     return kind(
         code=messages.BUSINESS_FAILED,
-        msg=_WORDS[messages.BUSINESS_FAILED],
+        msg=WORDS[messages.BUSINESS_FAILED],
         sub_code=reason,
         sub_msg=words,
         out_trade_no=out_trade_no,

@@ -13,34 +13,68 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from tillgate.alipaycn import messages, signing
-from tillgate.alipaycn.messages import Answer, QueryAnswer, TradeNamed
+from tillgate.alipaycn.messages import Answer, QueryAnswer
 from tillgate.alipaycn.signing import BadForm
-from tillgate.alipayplus.messages import BadMessage, Result
+from tillgate.alipayplus.messages import BadMessage, InquiryRequest, Result
 from tillgate.alipayplus.signing import BadSignature, KeyRing, SigningKey
 from tillgate.clock import Clock
 from tillgate.core.results import Outcome
+from tillgate.sandbox import wire_faults
 from tillgate.sandbox.calls import read_call
 from tillgate.sandbox.exchanges import SIGNED, UNSIGNED, VALID, Direction, Exchanges, Party
+from tillgate.sandbox.fates import Fates
 from tillgate.sandbox.open_platform import (
     LooseTradePay,
     LooseTradeRefund,
     OpenPlatform,
     gateway_refusal,
 )
+from tillgate.sandbox.open_platform_words import (
+    METHODS,
+    STATUSES,
+    PlatformSpoiler,
+    said,
+    with_amount,
+)
+from tillgate.sandbox.payment import result_of
+from tillgate.sandbox.plays import NOTHING, Do
+from tillgate.sandbox.scripts import Scripts
+from tillgate.sandbox.spoil import words
 
 PATH = "/gateway.do"
-CONTENT_TYPE = "text/html;charset=utf-8"
+HEADERS = {"Content-Type": "text/html;charset=utf-8"}
 
 _METHOD = re.compile(r"[A-Za-z0-9_.]{1,100}\Z")
 """What may be the name of a method, known or not: the answer's member is called after it."""
-_PAYS = msgspec.json.Decoder(LooseTradePay)
-_REFUNDS = msgspec.json.Decoder(LooseTradeRefund)
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    messages.PAY: msgspec.json.Decoder(LooseTradePay),
+    messages.QUERY: messages.TRADES_NAMED,
+    messages.CANCEL: messages.TRADES_NAMED,
+    messages.REFUND: msgspec.json.Decoder(LooseTradeRefund),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message that was accepted."""
+
+    method: str
+    app_id: str
+    asked: Any
+    notify_url: str | None
+
+    @property
+    def named(self) -> InquiryRequest:
+        """The trade that it names."""
+        trade_no = getattr(self.asked, "trade_no", None)
+        return InquiryRequest(payment_request_id=self.asked.out_trade_no, payment_id=trade_no)
 
 
 class Refused(Exception):
@@ -69,6 +103,7 @@ class OpenPlatformApi:
         clock: Clock,
         after_each: Callable[[], None],
         latency_s: float = 0.0,
+        fates: Fates | None = None,
     ) -> None:
         """`apps` are the callers by app id; `after_each` runs after every message that reached the
         platform, before its answer; `latency_s` is added to each pay's.
@@ -80,55 +115,52 @@ class OpenPlatformApi:
         self._clock = clock
         self._after_each = after_each
         self._latency_s = latency_s
-        self._methods: dict[str, Callable[[str, bytes, str | None, datetime], Answer]] = {
-            messages.PAY: self._pay,
-            messages.QUERY: self._query,
-            messages.CANCEL: self._cancel,
-            messages.REFUND: self._refund,
-        }
+        self._spoiler = PlatformSpoiler(signing_key)
+        self._fates = fates or Fates(platform.network, Scripts(has_magic=False))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; a caller that left gets none."""
         call = await read_call(scope, receive)
         if call is None:
             return
-        fields: dict[bytes, bytes] = {}
+        wire = wire_faults.Wire(scope, receive, send)
         method = ""
         try:
             fields = _fields(scope["query_string"], call.body)
             method = fields.get(b"method", b"").decode("utf-8", "replace")
-            answer, is_signed = self._answer(method, fields), True
+            heard = self._accepted(method, fields)
         except Refused as refused:
-            answer, is_signed = refused.answer, refused.is_signed
-            self._note(Direction.REQUEST, method, None, _unsigned(is_signed))
-            self._note(Direction.RESPONSE, method, answer, SIGNED if is_signed else UNSIGNED)
-        content = messages.encode(answer)
-        signature = signing.sign(self._signing_key, content) if is_signed else None
+            await self._refuse(wire, method, refused)
+            return
+        do = self._wanted(heard)
+        if do is not NOTHING:
+            await self._scripted(wire, heard, do)
+            return
+        answer = self._act(heard, NOTHING)
         if self._latency_s and method == messages.PAY:
             await asyncio.sleep(self._latency_s)
-        member = method if _METHOD.match(method) else "error"
-        await _write(send, messages.enveloped(member, content, signature))
+        await wire.answer(HEADERS, self._written(method, answer, NOTHING))
+        self._fates.overtake(heard.app_id, heard.named)
 
-    def _answer(self, method: str, fields: Mapping[bytes, bytes]) -> Answer:
+    # What comes in
+    # ------------------------------------------------------------------------------------------
+
+    def _accepted(self, method: str, fields: Mapping[bytes, bytes]) -> Heard:
         app_id = self._checked(fields)
-        perform = self._methods.get(method)
-        if perform is None:
+        decoder = _DECODERS.get(method)
+        if decoder is None:
             raise Refused("40002", "isv.invalid-method", "there is no such method")
         try:
             messages.parse_time(_text(fields, b"timestamp"))
         except BadMessage as error:
             raise Refused("40002", "isv.invalid-timestamp", f"timestamp: {error}") from None
         try:
-            answer = perform(
-                app_id,
-                fields.get(b"biz_content", b""),
-                _text(fields, b"notify_url") or None,
-                self._clock.now(),
-            )
+            asked = messages.read(decoder, fields.get(b"biz_content", b""))
+            if asked.out_trade_no is None and asked.trade_no is None:
+                raise BadMessage("out_trade_no: needed where there is no trade_no")
         except BadMessage as error:
             raise Refused("40002", "isv.invalid-parameter", f"biz_content: {error}") from None
-        self._after_each()
-        return answer
+        return Heard(method, app_id, asked, _text(fields, b"notify_url") or None)
 
     def _checked(self, fields: Mapping[bytes, bytes]) -> str:
         """Who is it, and did it sign these fields? Nothing of theirs is parsed before."""
@@ -150,50 +182,95 @@ class OpenPlatformApi:
             raise Refused("40002", "isv.invalid-charset", "charset: must be utf-8")
         return app_id
 
-    def _pay(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
-        asked = messages.read(_PAYS, content)
-        self._heard(app_id, messages.PAY, asked.out_trade_no, now)
-        answer = self._platform.pay(app_id, asked, notify_url, now)
-        return self._told(app_id, messages.PAY, asked.out_trade_no, answer)
+    async def _refuse(self, wire: wire_faults.Wire, method: str, refused: Refused) -> None:
+        answer, is_signed = refused.answer, refused.is_signed
+        name = method[:100] or PATH
+        self._add(name, Direction.REQUEST, None, _unsigned(is_signed))
+        signed = SIGNED if is_signed else UNSIGNED
+        self._add(name, Direction.RESPONSE, None, signed, answer)
+        content = messages.encode(answer)
+        signature = signing.sign(self._signing_key, content) if is_signed else None
+        member = method if _METHOD.match(method) else "error"
+        await wire.answer(HEADERS, messages.enveloped(member, content, signature))
 
-    def _query(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
-        asked = _named(content)
-        self._heard(app_id, messages.QUERY, asked.out_trade_no, now)
-        return self._told(
-            app_id, messages.QUERY, asked.out_trade_no, self._platform.query(app_id, asked, now)
-        )
+    # What is done
+    # ------------------------------------------------------------------------------------------
 
-    def _cancel(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
-        asked = _named(content)
-        self._heard(app_id, messages.CANCEL, asked.out_trade_no, now)
-        return self._told(
-            app_id, messages.CANCEL, asked.out_trade_no, self._platform.cancel(app_id, asked, now)
-        )
-
-    def _refund(self, app_id: str, content: bytes, notify_url: str | None, now: datetime) -> Answer:
-        asked = messages.read(_REFUNDS, content)
-        if asked.out_trade_no is None and asked.trade_no is None:
-            raise BadMessage("out_trade_no: needed where there is no trade_no")
-        self._heard(app_id, messages.REFUND, asked.out_trade_no, now)
-        return self._told(
-            app_id, messages.REFUND, asked.out_trade_no, self._platform.refund(app_id, asked, now)
-        )
-
-    def _heard(self, app_id: str, method: str, out_trade_no: str | None, now: datetime) -> None:
-        self._add(now, method, Direction.REQUEST, out_trade_no, VALID, app_id=app_id)
-
-    def _told(self, app_id: str, method: str, out_trade_no: str | None, answer: Answer) -> Answer:
-        now = self._clock.now()
-        name = answer.out_trade_no or out_trade_no
-        self._add(now, method, Direction.RESPONSE, name, SIGNED, answer, app_id=app_id)
+    def _act(self, heard: Heard, do: Do) -> Answer:
+        asked, now = heard.asked, self._clock.now()
+        self._add(heard.method, Direction.REQUEST, asked.out_trade_no, VALID, app_id=heard.app_id)
+        answer: Answer
+        match asked:
+            case LooseTradePay():
+                answer = self._platform.pay(heard.app_id, asked, heard.notify_url, now, do)
+            case LooseTradeRefund():
+                answer = self._platform.refund(heard.app_id, asked, now)
+            case _ if heard.method == messages.QUERY:
+                answer = self._platform.query(heard.app_id, asked, now)
+            case _:
+                answer = self._platform.cancel(heard.app_id, asked, now)
+        self._told(heard, answer, words(do, is_signed=True))
+        self._after_each()
         return answer
 
-    def _note(self, kind: Direction, method: str, answer: Answer | None, signature: str) -> None:
-        self._add(self._clock.now(), method[:100] or PATH, kind, None, signature, answer)
+    def _told(self, heard: Heard, answer: Answer, signature: str) -> None:
+        name = answer.out_trade_no or heard.asked.out_trade_no
+        app_id = heard.app_id
+        self._add(heard.method, Direction.RESPONSE, name, signature, answer, app_id=app_id)
+
+    def _written(self, method: str, answer: Answer, do: Do) -> bytes:
+        content = messages.encode(answer)
+        return messages.enveloped(method, content, self._spoiler.sign(do, content))
+
+    # What a tester wants
+    # ------------------------------------------------------------------------------------------
+
+    def _wanted(self, heard: Heard) -> Do:
+        asked = heard.asked
+        if not isinstance(asked, LooseTradePay):
+            api = METHODS[heard.method].api
+            return self._fates.of(api, heard.app_id, heard.named, self._clock.now())
+        try:
+            amount = messages.read_amount(str(asked.total_amount))
+        except BadMessage:
+            return NOTHING  # it is refused anyway
+        return self._fates.of_pay(
+            heard.app_id, asked.out_trade_no, asked.auth_code, amount.currency, amount.value
+        )
+
+    async def _scripted(self, wire: wire_faults.Wire, heard: Heard, do: Do) -> None:
+        async with self._fates.turn(heard.app_id, heard.named, must_wait=do.reorder):
+            if do.request_delay_s:
+                await asyncio.sleep(do.request_delay_s)
+            answer = with_amount(self._done(heard, do), do.amount)
+            if isinstance(heard.asked, LooseTradePay):
+                id_ = heard.asked.out_trade_no
+                await self._fates.told_before(heard.app_id, id_, self._clock.now())
+        if do.delay_s:
+            await asyncio.sleep(do.delay_s)
+        body = wire_faults.GARBAGE if do.garbage else self._written(heard.method, answer, do)
+        await wire.spoilt(do, HEADERS, body)
+
+    def _done(self, heard: Heard, do: Do) -> Answer:
+        """The effect, twice where it arrives twice, and the answer that is given for it."""
+        api, name = METHODS[heard.method].api, heard.asked.out_trade_no
+        answer = said(heard.method, do.result or "UNKNOWN_EXCEPTION", name)
+        if do.is_done(api):
+            done = self._act(heard, do)
+            if do.duplicate:
+                self._act(heard, do)
+            if do.result is None or do.is_judgement(api):
+                answer = done
+        else:
+            self._add(heard.method, Direction.REQUEST, name, VALID, app_id=heard.app_id)
+            self._told(heard, answer, words(do, is_signed=True))
+        if do.payment_result is not None and isinstance(answer, QueryAnswer):
+            status = STATUSES[result_of(do.payment_result).result_status]
+            answer = msgspec.structs.replace(answer, trade_status=status)
+        return answer
 
     def _add(
         self,
-        at: datetime,
         method: str,
         kind: Direction,
         out_trade_no: str | None,
@@ -204,7 +281,7 @@ class OpenPlatformApi:
         asks = kind is Direction.REQUEST
         status = answer.trade_status if isinstance(answer, QueryAnswer) else None
         self._record.add(
-            at,
+            self._clock.now(),
             Party.ACQUIRER if asks else Party.NETWORK,
             Party.NETWORK if asks else Party.ACQUIRER,
             method,
@@ -259,21 +336,5 @@ def _taken_for_gbk(value: bytes) -> bytes:
     return value.decode("gbk", "replace").encode()
 
 
-def _named(content: bytes) -> TradeNamed:
-    asked = messages.read(messages.TRADES_NAMED, content)
-    if asked.out_trade_no is None and asked.trade_no is None:
-        raise BadMessage("out_trade_no: needed where there is no trade_no")
-    return asked
-
-
 def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
     return fields.get(name, b"").decode("utf-8", "replace")
-
-
-async def _write(send: Send, body: bytes) -> None:
-    headers = [
-        (b"content-type", CONTENT_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -52,7 +52,7 @@ from tillgate.sandbox.network import Network
 from tillgate.sandbox.payment import RESULTS, param_illegal, result_of, wire_time
 from tillgate.sandbox.plays import NOTHING, Api, Do
 from tillgate.sandbox.scripts import Scripts
-from tillgate.sandbox.spoil import Spoiler
+from tillgate.sandbox.spoil import Spoiler, words
 
 ALIPAY_PLUS_FOLDER = "/aps/api/v1/payments"
 CONTENT_TYPE = "application/json; charset=UTF-8"
@@ -247,7 +247,9 @@ class SignedApi:
             if do.request_delay_s:
                 await asyncio.sleep(do.request_delay_s)
             answer = self._done(call, kind, request, do)
-            await self._fates.told_before(call.client_id, request, self._clock.now())
+            if kind.api is Api.PAY:
+                id_ = request.payment_request_id
+                await self._fates.told_before(call.client_id, id_, self._clock.now())
         if do.delay_s:
             await asyncio.sleep(do.delay_s)
         body = self._spoiler.body(answer, do)
@@ -255,9 +257,7 @@ class SignedApi:
         is_unsigned = answer.result.result_code in KEY_REFUSALS and not self._signs_key_refusals
         if not is_unsigned:
             headers = self._headers(call, body, do)
-        self._note_answer(
-            call, kind.name, request, answer, self._spoiler.words(do, is_signed=not is_unsigned)
-        )
+        self._note_answer(call, kind.name, request, answer, words(do, is_signed=not is_unsigned))
         await wire.spoilt(do, headers | {"Content-Type": CONTENT_TYPE}, body)
 
     def _done(self, call: Call, kind: _Kind, request: Any, do: Do) -> Any:

@@ -43,19 +43,20 @@ class Spoiler:
             case _:
                 return self._key.sign(path, client_id, time, body)
 
-    def words(self, do: Do, *, is_signed: bool) -> str:
-        """What the exchange's record says of its signature."""
-        if do.reset:
-            return "not sent: the connection was cut, as a tester wants"
-        if do.lose is Lost.REQUEST:
-            return "not sent: the request counts as lost, as a tester wants"
-        if do.lose is Lost.REPLY:
-            return "not sent: the reply is lost, as a tester wants"
-        if do.http_status is not None:
-            return f"none: HTTP status {do.http_status}, as a tester wants"
-        if do.signature is not None:
-            return f"{do.signature.value}, as a tester wants"
-        return SIGNED if is_signed else UNSIGNED
+
+def words(do: Do, *, is_signed: bool) -> str:
+    """What the exchange's record says of a message's signature."""
+    if do.reset:
+        return "not sent: the connection was cut, as a tester wants"
+    if do.lose is Lost.REQUEST:
+        return "not sent: the request counts as lost, as a tester wants"
+    if do.lose is Lost.REPLY:
+        return "not sent: the reply is lost, as a tester wants"
+    if do.http_status is not None:
+        return f"none: HTTP status {do.http_status}, as a tester wants"
+    if do.signature is not None:
+        return f"{do.signature.value}, as a tester wants"
+    return SIGNED if is_signed else UNSIGNED
 
 
 def with_amount(message: Any, value: int | None) -> Any:
