@@ -34,6 +34,13 @@ def test_every_invariant_holds(seed):
     assert report.opened > EACH * 0.9
 
 
+def test_a_world_does_not_end_before_what_its_latest_word_brings():
+    """There a notification that is repeated for twelve minutes opens a cancelled payment again."""
+    report = run(5001, 1, only=2197)
+    assert report.violations == [], told(report)
+    assert report.edges["CANCELLED -> CANCELLING"] == 2
+
+
 def test_every_common_fault_comes_in_a_few_thousand_payments():
     report = run(5, 2_400)
     assert report.as_json()["depth"] == "gateway"

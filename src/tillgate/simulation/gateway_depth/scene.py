@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tillgate.simulation.faults import S
+from tillgate.simulation.faults import MINUTE, S
 from tillgate.simulation.gateway_depth.loop import VirtualLoop
 from tillgate.simulation.stage import Stage, Tally, Violated
+
+
+_AFTERMATH = 3 * MINUTE
+"""Longer than a payment that is opened again may take to end."""
 
 
 class Trouble(StrEnum):
@@ -60,11 +64,17 @@ class Scene(Stage):
     def after(self, delay: int, act: Callable[..., None], *arguments: Any) -> int:
         """Let something happen outside, unless the world is over by then."""
         if self.now + max(delay, 0) <= self.until:
-            self.surely(delay, act, *arguments)
+            self._plan(delay, act, arguments)
         return 0
 
     def surely(self, delay: int, act: Callable[..., None], *arguments: Any) -> None:
-        """Let something happen outside, however late: a process that is down starts again."""
+        """Let something happen outside, however late: a process that is down starts again, and the
+        network is there for what follows.
+        """
+        self.until = max(self.until, self.now + delay + _AFTERMATH)
+        self._plan(delay, act, arguments)
+
+    def _plan(self, delay: int, act: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         self.coming += 1
         at, context = self.now + max(delay, 0), self.loop.outside.context
         self.loop.call_at(at / S, self._comes, act, arguments, context=context)
