@@ -91,16 +91,18 @@ def test_a_request_with_every_field_is_read(form):
 @pytest.mark.parametrize(("form", "row"), PLAIN, ids=name_of)
 def test_a_wrong_type_is_named(form, row):
     other = "x" if row.form.startswith(("an object", "a list")) else ["x"]
-    assert fault(form, changed(form, row.path, other)) == f"{row.path}: must be {row.form}"
+    at = row.path.replace("[]", "[0]")
+    assert fault(form, changed(form, row.path, other)) == f"{at}: must be {row.form}"
 
 
 @pytest.mark.parametrize(("form", "row"), [r for r in PLAIN if longest(r[1])], ids=name_of)
 def test_one_character_too_many_is_named(form, row):
     start = good(row) if row.form.startswith(("an http", "a whole")) else ""
     more = "1" if row.form.startswith("a whole") else "x"
+    at = row.path.replace("[]", "[0]")
     fits = start + more * (longest(row) - len(start))
     assert fault(form, changed(form, row.path, fits)) is None
-    assert fault(form, changed(form, row.path, fits + more)).startswith(f"{row.path}: must be")
+    assert fault(form, changed(form, row.path, fits + more)).startswith(f"{at}: must be")
 
 
 @pytest.mark.parametrize(("form", "row"), PLAIN, ids=name_of)
@@ -109,9 +111,10 @@ def test_what_is_left_out_or_null(form, row):
     *above, name = row.path.split(".")
     del inside(left_out, above)[name]
     null = changed(form, row.path, None)
+    at = row.path.replace("[]", "[0]")
     if row.is_required:
-        assert fault(form, left_out) == f"{row.path}: is missing"
-        assert fault(form, null).startswith(f"{row.path}: must be")
+        assert fault(form, left_out) == f"{at}: is missing"
+        assert fault(form, null).startswith(f"{at}: must be")
     else:
         assert fault(form, left_out) is None
         assert fault(form, null) is None
@@ -156,7 +159,7 @@ def test_forms(path, value, is_taken):
 def test_the_place_in_a_list_is_named():
     body = full(fields.PAY)
     body["order"]["goods"] = [{"referenceGoodsId": "1", "goodsName": "tea"}, {"goodsName": "tea"}]
-    assert fault(fields.PAY, body) == "order.goods[].referenceGoodsId: is missing"
+    assert fault(fields.PAY, body) == "order.goods[1].referenceGoodsId: is missing"
 
 
 def test_every_length_has_a_source():

@@ -54,7 +54,7 @@ def _read(name: str | None) -> dict[str, Any]:
         raise ConfigError(["a script's FILE is needed (or --clear)"])
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        is_json = text.lstrip()[:1] in ("{", "[")
+        is_json = text.lstrip()[:1] == "{"  # TOML may start with a bracket
         asked = json.loads(text) if is_json else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{name}: {error}"]) from None
@@ -62,7 +62,8 @@ def _read(name: str | None) -> dict[str, Any]:
         raise ConfigError([f"{name}: is neither TOML nor JSON: {error}"]) from None
     if not isinstance(asked, dict):
         raise ConfigError([f"{name}: must be a table with rules, faults and clock"])
-    for rule in asked.get("rules", ()):
+    rules = asked.get("rules")
+    for rule in rules if isinstance(rules, list) else ():
         if isinstance(rule, dict) and rule.get("times") == ALWAYS:
             rule["times"] = None
     return asked

@@ -291,10 +291,10 @@ class Form:
 
     def _sentence(self, words: str) -> str:
         what, _, at = words.partition(" - at `")
-        path = re.sub(r"\[[0-9.]*\]", "[]", at.rstrip("`").removeprefix("$").removeprefix("."))
+        path = at.rstrip("`").removeprefix("$").removeprefix(".")
         if missing := re.match(r"Object missing required field `(\w+)`", what):
             return f"{path}{'.' if path else ''}{missing[1]}: is missing"
-        row = self.rows().get(path)
+        row = self.rows().get(re.sub(r"\[[0-9]+\]", "[]", path))
         return f"{path}: must be {row.form}" if row else "the body: must be a JSON object"
 
 

@@ -240,6 +240,7 @@ def _check(asked: RuleRequest, path: str) -> None:
 
 def _rule_words(rule: Rule) -> dict[str, Any]:
     words: dict[str, Any] = msgspec.to_builtins(rule.request)
+    words |= {"times": rule.request.times, "skip": rule.request.skip}
     return {"id": rule.id, **words, "seen_count": rule.seen_count, "is_over": rule.is_over}
 
 

@@ -11,7 +11,6 @@ from tillgate.simulation.faults import MINUTE, S
 from tillgate.simulation.gateway_depth.loop import VirtualLoop
 from tillgate.simulation.stage import Stage, Tally, Violated
 
-
 _AFTERMATH = 3 * MINUTE
 """Longer than a payment that is opened again may take to end."""
 
