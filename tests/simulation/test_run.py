@@ -49,6 +49,11 @@ def test_the_same_seed_is_the_same_run_and_another_is_not():
     assert of(6) != of(7)
 
 
+def test_the_open_platform_plays_none_of_the_choices_of_alipay_plus():
+    """There a late pay started the id of a cancelled trade over, which its pages rule out."""
+    assert run(5004, 1, only=149915).violations == []
+
+
 def test_one_payment_runs_alone_as_it_ran_among_others():
     assert run(6, 1, only=17).opened == run(6, 18).opened - run(6, 17).opened
     assert run(6, 1, only=17).events == run(6, 18).events - run(6, 17).events

@@ -11,7 +11,8 @@ from typing import Any
 
 from tillgate.core.errors import PaymentNotFound
 from tillgate.core.model import Call
-from tillgate.sandbox.choices import KeyRefusal
+from tillgate.core.routing_table import ALIPAY_CN
+from tillgate.sandbox.choices import DEFAULTS, KeyRefusal
 from tillgate.sandbox.ledger import Kind
 from tillgate.sandbox.network import NotWaiting
 from tillgate.sandbox.payment import State
@@ -63,6 +64,8 @@ class OtherSide:
         self._booked = 0
         self.dialect = dialect
         choices = draw_choices(stage.dice)
+        if dialect.name == ALIPAY_CN:
+            choices = DEFAULTS  # its pages say what Alipay+'s leave open
         self.signs_key_refusals = choices.key_refusal is KeyRefusal.SIGNED
         self.network = BreakingNetwork(self._digits, choices)
 
