@@ -7,6 +7,7 @@ import contextlib
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -48,9 +49,12 @@ def certified(tmp_path, start, cases=CASES, **how):
             stack.push_async_callback(acquirer.close)
             control = Sandbox(there)
             stack.push_async_callback(control.close)
-            return await Runner(acquirer, control, seed=b"seed", expiry_s=EXPIRY_S, **how).run(
-                cases
-            )
+            runner = Runner(acquirer, control, seed=b"seed", expiry_s=EXPIRY_S, **how)
+            outcomes = await runner.run(cases)
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"{there}/sandbox/ledger/check") as books:
+                    assert (await books.json())["problems"] == []
+            return outcomes
 
     return {outcome.case.name: outcome for outcome in asyncio.run(whole())}
 

@@ -301,7 +301,9 @@ class Stage:
     # --- The books
 
     async def ledger(self) -> dict[str, list[dict[str, Any]]]:
-        """The sandbox's entries by `paymentRequestId`."""
+        """The sandbox's entries by `paymentRequestId`; its books agree among themselves."""
+        async with self.session.get(f"{self.sandbox_url}/sandbox/ledger/check") as answer:
+            assert (await answer.json())["problems"] == []
         async with self.session.get(f"{self.sandbox_url}/sandbox/ledger") as answer:
             entries = (await answer.json())["entries"]
         found: dict[str, list[dict[str, Any]]] = {}
