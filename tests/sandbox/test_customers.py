@@ -35,7 +35,7 @@ def pay(town, order, code=None, value="100"):
 
 
 def change(town, customer=MINJI, **words):
-    return town.ask("PATCH", f"/sandbox/customers/{customer}", words)
+    return town.change_customer(customer, **words)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_condition_decides(town, words, expected):
     assert pay(town, "A") == expected
     taken = town.payment("A")["debits"]
     assert taken == (expected == "SUCCESS")
-    assert town.ask("GET", "/sandbox/ledger/check")["agrees"]
+    assert town.disagreements() == []
 
 
 def test_a_days_limits_count_and_start_over_at_midnight_in_china(town):
@@ -112,22 +112,20 @@ def test_the_third_wrong_pin_ends_it(town):
     change(town, confirm_above=0, pin="1234")
     assert pay(town, "A") == "PAYMENT_IN_PROCESS"
 
-    def confirm(pin=None):
-        body = None if pin is None else {"pin": pin}
-        return town.ask("POST", "/sandbox/payments/A/confirm", body)
-
     for wrong, left in ((None, 2), ("4321", 1)):
         with pytest.raises(SandboxRefused, match=f"tries left: {left}") as caught:
-            confirm(wrong)
+            town.confirm("A", wrong)
         assert caught.value.status == 409
         assert town.payment("A")["status"] == "in_process"
-    assert confirm("1111")["result_code"] == "USER_PAYMENT_VERIFICATION_FAILED"
+    town.confirm("A", "1111")
+    assert town.payment("A")["result_code"] == "USER_PAYMENT_VERIFICATION_FAILED"
     assert town.payment("A")["debits"] == 0
 
     assert pay(town, "B") == "PAYMENT_IN_PROCESS"
     with pytest.raises(SandboxRefused):
-        town.ask("POST", "/sandbox/payments/B/confirm", {"pin": "0000"})
-    assert town.ask("POST", "/sandbox/payments/B/confirm", {"pin": "1234"})["debits"] == 1
+        town.confirm("B", "0000")
+    town.confirm("B", "1234")
+    assert town.payment("B")["debits"] == 1
 
 
 def test_ten_codes_at_once_each_good_for_one_payment(town):

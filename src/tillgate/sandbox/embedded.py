@@ -237,9 +237,18 @@ class Sandbox:
         body: dict[str, Any] = {"frozen": True}
         self.ask("PUT", "/sandbox/clock", body | ({"now": at.isoformat()} if at else {}))
 
-    def confirm(self, payment_request_id: str) -> None:
-        """The customer agrees in the wallet."""
-        self.ask("POST", f"/sandbox/payments/{_segment(payment_request_id)}/confirm")
+    def change_customer(self, customer: str, **conditions: Any) -> dict[str, Any]:
+        """Another balance, status, limit, PIN or play from now on: `status="frozen"`,
+        `limit_day=None`; the customer as it is then. The words: docs/sandbox.md.
+        """
+        path = f"/sandbox/customers/{_segment(customer)}"
+        found: dict[str, Any] = self.ask("PATCH", path, conditions)
+        return found
+
+    def confirm(self, payment_request_id: str, pin: str | None = None) -> None:
+        """The customer agrees in the wallet, with a PIN where one is asked."""
+        path = f"/sandbox/payments/{_segment(payment_request_id)}/confirm"
+        self.ask("POST", path, {"pin": pin} if pin is not None else None)
 
     def decline(self, payment_request_id: str) -> None:
         """The customer refuses."""
@@ -259,6 +268,11 @@ class Sandbox:
     def payments(self) -> list[dict[str, Any]]:
         """The last thousand, oldest first."""
         found: list[dict[str, Any]] = self.ask("GET", "/sandbox/payments")["payments"]
+        return found
+
+    def disagreements(self) -> list[str]:
+        """How the books of customers, wallets, network and acquirers differ; empty: they agree."""
+        found: list[str] = self.ask("GET", "/sandbox/ledger/check")["problems"]
         return found
 
     def exchanges(self, payment_request_id: str | None = None) -> list[dict[str, Any]]:
