@@ -51,6 +51,7 @@ def certified(tmp_path, start, cases=CASES, **how):
             stack.push_async_callback(control.close)
             runner = Runner(acquirer, control, seed=b"seed", expiry_s=EXPIRY_S, **how)
             outcomes = await runner.run(cases)
+            assert await control.rules() == [], "the next run needs a clean sandbox"
             async with aiohttp.ClientSession() as session:
                 async with session.get(f"{there}/sandbox/ledger/check") as books:
                     assert (await books.json())["problems"] == []

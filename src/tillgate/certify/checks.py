@@ -23,6 +23,7 @@ class Evidence:
         payments: of the sandbox, those of this amount.
         exchanges: every message about them, in order.
         body_hashes: of the pay requests, in order.
+        rule_ids: what the sandbox was told for this case.
     """
 
     value: int
@@ -31,6 +32,7 @@ class Evidence:
     payments: list[dict[str, Any]] = field(default_factory=list)
     exchanges: list[dict[str, Any]] = field(default_factory=list)
     body_hashes: list[str] = field(default_factory=list)
+    rule_ids: list[str] = field(default_factory=list)
     refunded: int = 0
 
     def asked(self, api: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ else.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,7 +15,7 @@ import aiohttp
 from tillgate.certify.adapter import Acquirer, NotOffered, Status, Told
 from tillgate.certify.cases import Case
 from tillgate.certify.checks import ALWAYS, Evidence
-from tillgate.certify.sandbox import Sandbox
+from tillgate.certify.sandbox import Sandbox, SandboxRefused
 
 CURRENCY = "JPY"
 VALUES_START = 1_000
@@ -104,6 +105,9 @@ class Runner:
                 reasons = (f"no answer from the acquirer or the sandbox ({type(error).__name__})",)
             except (KeyError, ValueError, TypeError) as error:
                 reasons = (f"the acquirer's answer cannot be read ({type(error).__name__})",)
+            finally:  # also when the run is broken off: the next one starts with a clean sandbox
+                with contextlib.suppress(aiohttp.ClientError, OSError, SandboxRefused):
+                    await self._sandbox.delete_rules(evidence.rule_ids)
         outcome = Outcome(
             case=case,
             verdict=verdict,
@@ -117,7 +121,7 @@ class Runner:
     async def _play(self, case: Case, evidence: Evidence) -> None:
         if case.rules:
             amount = {"amount": evidence.value, "currency": CURRENCY}
-            await self._sandbox.add_rules(
+            evidence.rule_ids = await self._sandbox.add_rules(
                 [rule | {"on": rule["on"] | amount} for rule in case.rules]
             )
         code = case.made_up or await self._sandbox.code(case.code)

@@ -29,14 +29,24 @@ class Sandbox:
         answer = await self._ask("POST", "/sandbox/codes", asked)
         return str(answer["code"])
 
-    async def add_rules(self, rules: list[dict[str, Any]]) -> None:
-        """Put rules in force."""
-        await self._ask("POST", "/sandbox/rules", rules)
+    async def add_rules(self, rules: list[dict[str, Any]]) -> list[str]:
+        """Put rules in force; their ids."""
+        answer = await self._ask("POST", "/sandbox/rules", rules)
+        return [str(rule["id"]) for rule in answer["rules"]]
+
+    async def delete_rules(self, ids: list[str]) -> None:
+        """They speak no more."""
+        for id_ in ids:
+            await self._ask("DELETE", f"/sandbox/rules/{id_}")
+
+    async def rules(self) -> list[dict[str, Any]]:
+        """What somebody has left there."""
+        found: list[dict[str, Any]] = (await self._ask("GET", "/sandbox/rules"))["rules"]
+        return found
 
     async def rules_in_force(self) -> int:
-        """How many rules somebody has left there."""
-        answer = await self._ask("GET", "/sandbox/rules")
-        return sum(not rule["is_over"] for rule in answer["rules"])
+        """How many of them may still speak."""
+        return sum(not rule["is_over"] for rule in await self.rules())
 
     async def payments(self) -> list[dict[str, Any]]:
         """The last thousand."""

@@ -137,9 +137,9 @@ class Sandbox:
         from tillgate.server import Address, Background, listen, url_of
 
         listener = listen(Address("127.0.0.1", 0))
-        self._server = Background(self._new_app(), listener)
-        self._server.start()
-        self.url = url_of(listener)
+        server = Background(self._new_app(), listener)
+        server.start()
+        self._server, self.url = server, url_of(listener)
         return self
 
     def stop(self) -> None:
