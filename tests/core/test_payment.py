@@ -25,6 +25,7 @@ from tests.core.payment_cases import (
     walk,
 )
 from tillgate.core.model import (
+    TOLD,
     Alert,
     Call,
     CancelRequested,
@@ -539,6 +540,8 @@ def test_every_event_in_every_state(state, event, outcome):
     is_unchanged = taken.payment is before
     assert taken.payment.version == before.version + (0 if is_unchanged else 1)
     assert taken.payment.order is before.order
+    is_told = taken.payment.status is not before.status and taken.payment.status in TOLD
+    assert taken.payment.announced == before.announced + is_told
     assert taken.payment.changed_at == (
         before.changed_at if taken.payment.status is before.status else at(seconds)
     )

@@ -139,8 +139,8 @@ def test_a_payment_that_was_only_looked_at_is_still_taken_up(tmp_path, monkeypat
     real = SqliteStore.save
     lost: list[str] = []
 
-    async def saved_but_lost_once(self, payment, history, *, keep_body):
-        await real(self, payment, history, keep_body=keep_body)
+    async def saved_but_lost_once(self, payment, history, **more):
+        await real(self, payment, history, **more)
         if payment.status is Status.CANCELLING and not lost:
             lost.append(payment.payment_request_id)
             raise StoreError("the answer to COMMIT was lost")

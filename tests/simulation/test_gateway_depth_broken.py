@@ -80,7 +80,7 @@ class LosesATimer(Follower):
 
 
 class IgnoresTheVersion(SqliteStore):
-    async def save(self, payment, history, *, keep_body):
+    async def save(self, payment, history, **more):
         key = payment.payment_request_id
         columns = ", ".join(f"{column} = ?" for column in STATE_COLUMNS)
 
@@ -94,9 +94,9 @@ class IgnoresTheVersion(SqliteStore):
 
 
 class HasNoHistory(SqliteStore):
-    async def save(self, payment, history, *, keep_body):
+    async def save(self, payment, history, **more):
         later = replace(history, version=-history.version)
-        await super().save(payment, later, keep_body=keep_body)
+        await super().save(payment, later, **more)
 
 
 class WritesTheCodeDown(SqliteStore):
@@ -108,9 +108,9 @@ class WritesTheCodeDown(SqliteStore):
 
 
 class WritesTheSignatureDown(SqliteStore):
-    async def save(self, payment, history, *, keep_body):
+    async def save(self, payment, history, **more):
         detail = history.detail[:-1] + b',"header":"algorithm=RSA256,keyVersion=1"}'
-        await super().save(payment, replace(history, detail=detail), keep_body=keep_body)
+        await super().save(payment, replace(history, detail=detail), **more)
 
 
 class AcknowledgesFirst(Notifications):

@@ -29,7 +29,16 @@ from tillgate.core.money import Money
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import open_payment, step
 from tillgate.core.results import Outcome
-from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Unmatched
+from tillgate.store import (
+    History,
+    KeyHeld,
+    MerchantEvent,
+    Opened,
+    Opening,
+    OrderHeld,
+    Sql,
+    Unmatched,
+)
 from tillgate.store.sqlite import SELECT_WAITING, open_sqlite
 
 NOW = datetime(2026, 1, 31, 23, 59, 59, 123456, tzinfo=UTC)
@@ -144,6 +153,9 @@ def test_every_field_survives_a_save(tmp_path):
                 acquirer_id="a",
             ),
             changed_at=NOW + timedelta(days=1),
+            reserved=3,
+            refunded=2,
+            announced=8,
         )
         await store.save(full, history(full, "x"), keep_body=True)
         assert await store.load(full.payment_request_id) == full
@@ -273,6 +285,111 @@ def test_waiting_payments_come_soonest_first_and_resting_ones_not(tmp_path):
         await store.save(finished, history(finished, "x"), keep_body=False)
         waiting = await store.load_waiting(limit=99)
         assert list(waiting) == [early.payment, late.payment]
+
+    with_store(tmp_path, work)
+
+
+def told(payment, sequence, **changes) -> MerchantEvent:
+    event = MerchantEvent(
+        event_id=f"evt_{payment.payment_request_id}_{sequence}",
+        merchant_id=payment.order.merchant_id,
+        store_id=payment.order.store_id,
+        terminal_id=payment.order.terminal_id,
+        payment_request_id=payment.payment_request_id,
+        refund_request_id=None,
+        sequence=sequence,
+        type="payment.succeeded",
+        at=NOW,
+        body=b'{"id": 1}',
+    )
+    return replace(event, **changes)
+
+
+def test_what_is_told_is_saved_with_the_change_or_not_at_all(tmp_path):
+    async def work(store):
+        given = opening()
+        await store.open(given)
+        done = paid(given.payment, "p1")
+        event = told(done, 1)
+        await store.save(done, history(done, "pay_answered"), keep_body=False, told=event)
+        with pytest.raises(StaleVersion):
+            await store.save(done, history(done, "x"), keep_body=False, told=told(done, 2))
+        [placed] = await store.load_events(done.order.merchant_id, after=0, limit=9)
+        assert placed.event == event
+        assert await store.last_position() == placed.position
+        assert await store.load_events("another", after=0, limit=9) == []
+
+    with_store(tmp_path, work)
+
+
+def test_events_are_read_in_their_order_from_any_place_and_by_store(tmp_path):
+    async def work(store):
+        for n in range(5):
+            given = opening(n)
+            await store.open(given)
+            done = paid(given.payment, f"p{n}")
+            event = told(done, 1, store_id=f"S{n % 2}")
+            await store.save(done, history(done, "x"), keep_body=False, told=event)
+        merchant = given.payment.order.merchant_id
+        events = await store.load_events(merchant, after=0, limit=9)
+        positions = [placed.position for placed in events]
+        assert positions == sorted(positions)
+        assert len(positions) == 5
+        rest = await store.load_events(merchant, after=positions[1], limit=2)
+        assert [placed.position for placed in rest] == positions[2:4]
+        odd = await store.load_events(merchant, store_id="S1", after=0, limit=9)
+        assert [placed.position for placed in odd] == [positions[1], positions[3]]
+
+    with_store(tmp_path, work)
+
+
+def test_the_last_attempt_of_an_order_is_the_newest(tmp_path):
+    async def work(store):
+        first = opening(1)
+        owner, name = first.payment.order.merchant_id, first.payment.order.merchant_order_id
+        assert await store.load_last_attempt(owner, name) is None
+        await store.open(first)
+        report = Report(outcome=Outcome.FAILURE, code="RISK_REJECT")
+        failed = step(first.payment, PayAnswered(report), NOW, ALIPAY_PLUS).payment
+        await store.save(failed, history(failed, "pay_answered"), keep_body=False)
+        again = order(1, attempt=2, previous=first.payment.payment_request_id)
+        second = replace(opening(2), payment=replace(opening(2).payment, order=again))
+        assert await store.open(second) == Opened()
+        assert await store.load_last_attempt(owner, name) == second.payment
+        assert await store.load_last_attempt("another", name) is None
+
+    with_store(tmp_path, work)
+
+
+def test_a_transaction_is_all_or_nothing_and_tells_what_it_returned(tmp_path):
+    insert = (
+        "INSERT INTO unmatched_notification (received_at, payment_request_id, outcome, code)"
+        " VALUES (?, ?, ?, ?) RETURNING id, code"
+    )
+
+    async def work(store):
+        def keeps():
+            [row] = yield Sql(insert, (1, "a", "S", "first"))
+            rows = yield Sql("SELECT code FROM unmatched_notification WHERE id = ?", (row["id"],))
+            return rows[0]["code"]
+
+        def changes_its_mind():
+            yield Sql(insert, (1, "b", "S", "second"))
+            raise KeyError("no")
+
+        def is_wrong():
+            yield Sql(insert, (1, "c", "S", "third"))
+            yield Sql("SELECT nothing FROM nowhere")
+
+        outcomes = await asyncio.gather(
+            *(store.transact(each) for each in (keeps, changes_its_mind, is_wrong)),
+            return_exceptions=True,
+        )
+        assert outcomes[0] == "first"
+        assert isinstance(outcomes[1], KeyError)
+        assert isinstance(outcomes[2], StoreError)
+        [row] = await store.read(Sql("SELECT count(*) AS n FROM unmatched_notification"))
+        assert row["n"] == 1
 
     with_store(tmp_path, work)
 

@@ -41,6 +41,8 @@ class Status(StrEnum):
 
 WAITING = frozenset({Status.PENDING, Status.CANCELLING})
 RESTING = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+TOLD = RESTING | {Status.UNRESOLVED}
+"""What a merchant is told of when a payment becomes it."""
 
 
 class Call(StrEnum):
@@ -83,6 +85,8 @@ class Order:
         placed_at: when the gateway accepted it, aware UTC.
         expires_at: final expiry, the earlier of what was requested and `placed_at` + the network's
             limit.
+        attempt: 1, and one more for each earlier payment of the same merchant order.
+        previous: the attempt before this one, which was not paid.
     """
 
     merchant_id: str
@@ -97,6 +101,8 @@ class Order:
     table: str
     placed_at: datetime
     expires_at: datetime
+    attempt: int = 1
+    previous: PaymentRequestId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +154,10 @@ class Payment:
             step.
         receipt: what came with it.
         changed_at: when `status` last changed, aware UTC.
+        reserved: minor units of all refunds that are open or done; never above the amount.
+        refunded: minor units of the refunds that are done.
+        announced: how many events the merchant was told of it, its refunds' included; the number
+            of the last one.
     """
 
     payment_request_id: PaymentRequestId
@@ -179,6 +189,9 @@ class Payment:
     result_message: str | None = None
     receipt: Receipt = Receipt()
     changed_at: datetime
+    reserved: int = 0
+    refunded: int = 0
+    announced: int = 0
 
     def __post_init__(self) -> None:
         assert (self.next_action is None) is (self.next_action_at is None)
@@ -189,6 +202,7 @@ class Payment:
         assert not has_ended or (self.next_action_at is None and self.calling is None)
         assert self.calling is None or self.status in _MAY_AWAIT[self.calling]
         assert 0 <= self.sends_never_left <= self.sends
+        assert 0 <= self.refunded <= self.reserved <= self.order.amount.value
 
     @property
     def sends_open(self) -> int:

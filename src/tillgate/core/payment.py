@@ -23,6 +23,7 @@ from typing import assert_never
 
 from tillgate.core.model import (
     RESTING,
+    TOLD,
     Alert,
     Call,
     CancelAnswered,
@@ -114,7 +115,10 @@ def step(
     if taken.payment == payment and not taken.effects:
         return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
-    saved = changed(taken.payment, version=payment.version + 1)
+    is_told = taken.payment.status is not payment.status and taken.payment.status in TOLD
+    saved = changed(
+        taken.payment, version=payment.version + 1, announced=payment.announced + is_told
+    )
     return Step(saved, taken.effects)
 
 

@@ -107,6 +107,7 @@ class Acceptance:
         identified = await self._identified(asked.code)
         connector = self._connector(identified)
         self._follower.check_admitted(connector.name)
+        last = await self._store.load_last_attempt(merchant.id, asked.merchant_order_id)
         now = self._clock.now()
         order = Order(
             merchant_id=merchant.id,
@@ -121,6 +122,8 @@ class Acceptance:
             table=identified.table,
             placed_at=now,
             expires_at=expiry(now, _life(asked.expires_in_s), connector.policy),
+            attempt=last.order.attempt + 1 if last else 1,
+            previous=last.payment_request_id if last else None,
         )
         taken = open_payment(PaymentRequestId(self._draw_id(now)), order, connector.policy)
         key = taken.payment.payment_request_id

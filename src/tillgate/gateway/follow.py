@@ -40,6 +40,7 @@ from tillgate.core.model import (
     TimerDue,
 )
 from tillgate.core.payment import is_call_of, step
+from tillgate.gateway.announce import told_of
 from tillgate.gateway.calls import TOO_MANY, Calls, Send, not_sent
 from tillgate.gateway.history import row_of
 from tillgate.gateway.lanes import Slot
@@ -274,6 +275,7 @@ class Follower:
                     taken.payment,
                     row_of(taken, event, now),
                     keep_body=taken.payment.status is Status.PENDING,
+                    told=told_of(driven.payment, taken.payment, now),
                 )
             except StaleVersion:
                 driven.payment = await self._store.load(key) or driven.payment

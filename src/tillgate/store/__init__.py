@@ -6,12 +6,38 @@ durability; how commits are grouped is the engine's business. No rule about a pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from tillgate.core.model import Payment, PaymentRequestId
+
+T = TypeVar("T")
+
+Row = Mapping[str, Any]
+"""A row of an answer: column to value. Times are microseconds since 1970 in UTC; a truth may be 0
+or 1.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """One statement with its values, in the words that SQLite and PostgreSQL share.
+
+    Attributes:
+        text: with a `?` for each value, and no other `?`.
+        values: str, int, bytes, bool or None.
+    """
+
+    text: str
+    values: tuple[str | int | bytes | None, ...] = ()
+
+
+Transaction = Generator[Sql, Sequence[Row], T]
+"""What `Store.transact` runs: it yields statements and is sent their rows; what it returns is the
+answer. Whatever it raises undoes all of it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +121,39 @@ class Unmatched:
     amount: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantEvent:
+    """Something that a merchant is told of, by webhooks and by streams.
+
+    Attributes:
+        event_id: the same for whoever writes it, so that it is told once.
+        refund_request_id: None where it is about the payment itself.
+        sequence: 1, 2, ... of this payment, its refunds' included.
+        type: such as `payment.succeeded`.
+        at: aware UTC.
+        body: JSON, the resource as it became.
+    """
+
+    event_id: str
+    merchant_id: str
+    store_id: str
+    terminal_id: str
+    payment_request_id: PaymentRequestId
+    refund_request_id: str | None
+    sequence: int
+    type: str
+    at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An event with its place among all: who has seen one has seen all below it."""
+
+    position: int
+    event: MerchantEvent
+
+
 class Store(Protocol):
     """A durable store of payments. Every method may raise `StoreError` when it cannot do it now."""
 
@@ -102,13 +161,21 @@ class Store(Protocol):
         """Save a new payment, unless its key or its order is taken. Durable when it returns."""
         ...
 
-    async def save(self, payment: Payment, history: History, *, keep_body: bool) -> None:
+    async def save(
+        self,
+        payment: Payment,
+        history: History,
+        *,
+        keep_body: bool,
+        told: MerchantEvent | None = None,
+    ) -> None:
         """Replace version `payment.version - 1` and add its history row. Durable when it returns.
 
         Args:
             payment: the next version.
             history: how it came to be.
             keep_body: whether the pay request may still be needed; otherwise it is erased.
+            told: what the merchant is to be told of it.
 
         Raises:
             StaleVersion: somebody saved that version first.
@@ -118,6 +185,10 @@ class Store(Protocol):
 
     async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
         """The payment as last saved."""
+        ...
+
+    async def load_last_attempt(self, merchant_id: str, merchant_order_id: str) -> Payment | None:
+        """The newest payment of a merchant's order."""
         ...
 
     async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
@@ -142,6 +213,38 @@ class Store(Protocol):
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
         """The timeline, oldest first; empty for an unknown payment."""
+        ...
+
+    async def load_events(
+        self, merchant_id: str, *, store_id: str | None = None, after: int, limit: int
+    ) -> Sequence[Placed]:
+        """What a merchant (or one store of it) was told, oldest first.
+
+        An event appears only when none can appear below it any more: who asks again after the
+        last position misses nothing.
+        """
+        ...
+
+    async def last_position(self) -> int:
+        """The highest position below which nothing can appear any more; 0 when there is none."""
+        ...
+
+    async def transact(self, work: Callable[[], Transaction[T]]) -> T:
+        """Run `work()` in one transaction. Durable when it returns; begun anew where the engine
+        wants it.
+
+        Raises:
+            StoreError: the database could not do it.
+            Exception: what the work itself raised; nothing of it is saved.
+        """
+        ...
+
+    async def read(self, statement: Sql) -> Sequence[Row]:
+        """The rows of one reading statement.
+
+        Raises:
+            StoreError: the database could not be read.
+        """
         ...
 
     async def keep_unmatched(self, notification: Unmatched) -> None:

@@ -17,6 +17,7 @@ from tillgate.core.model import (
     Status,
 )
 from tillgate.core.money import Money
+from tillgate.store import MerchantEvent, Placed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -38,6 +39,8 @@ ORDER_COLUMNS = (
     "routing_table",
     "placed_at",
     "expires_at",
+    "attempt",
+    "previous_id",
 )
 """What never changes."""
 
@@ -74,6 +77,9 @@ STATE_COLUMNS = (
     "psp_id",
     "acquirer_id",
     "changed_at",
+    "reserved",
+    "refunded",
+    "announced",
 )
 """What `step` changes."""
 
@@ -112,6 +118,8 @@ def order_values(payment: Payment) -> tuple[Value, ...]:
         order.table,
         to_microseconds(order.placed_at),
         to_microseconds(order.expires_at),
+        order.attempt,
+        order.previous,
     )
 
 
@@ -152,6 +160,9 @@ def state_values(payment: Payment) -> tuple[Value, ...]:
         receipt.psp_id,
         receipt.acquirer_id,
         to_microseconds(payment.changed_at),
+        payment.reserved,
+        payment.refunded,
+        payment.announced,
     )
 
 
@@ -170,6 +181,8 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
         table=row["routing_table"],
         placed_at=from_microseconds(row["placed_at"]),
         expires_at=from_microseconds(row["expires_at"]),
+        attempt=row["attempt"],
+        previous=PaymentRequestId(row["previous_id"]) if row["previous_id"] else None,
     )
     receipt = Receipt(
         payment_id=PaymentId(row["payment_id"]) if row["payment_id"] else None,
@@ -209,4 +222,40 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
         result_message=row["result_message"],
         receipt=receipt,
         changed_at=from_microseconds(row["changed_at"]),
+        reserved=row["reserved"],
+        refunded=row["refunded"],
+        announced=row["announced"],
     )
+
+
+def merchant_event_values(event: MerchantEvent) -> tuple[Value, ...]:
+    """The values of `INSERT_MERCHANT_EVENT`."""
+    return (
+        event.event_id,
+        event.merchant_id,
+        event.store_id,
+        event.terminal_id,
+        event.payment_request_id,
+        event.refund_request_id,
+        event.sequence,
+        event.type,
+        to_microseconds(event.at),
+        event.body,
+    )
+
+
+def to_placed(row: Mapping[str, Any]) -> Placed:
+    """Read a row of `merchant_event`."""
+    event = MerchantEvent(
+        event_id=row["event_id"],
+        merchant_id=row["merchant_id"],
+        store_id=row["store_id"],
+        terminal_id=row["terminal_id"],
+        payment_request_id=PaymentRequestId(row["payment_request_id"]),
+        refund_request_id=row["refund_request_id"],
+        sequence=row["sequence"],
+        type=row["type"],
+        at=from_microseconds(row["at"]),
+        body=row["body"],
+    )
+    return Placed(row["position"], event)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -43,6 +44,8 @@ payment = Table(
     Column("routing_table", Text, nullable=False),
     Column("placed_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("previous_id", Text),
     Column("idempotency_key", Text, nullable=False),
     Column("code_fingerprint", LargeBinary, nullable=False),
     Column("expires_in_s", Integer),
@@ -84,6 +87,11 @@ payment = Table(
     Column("psp_id", Text),
     Column("acquirer_id", Text),
     Column("changed_at", BigInteger, nullable=False),
+    # Minor units given back: open or done, and done.
+    Column("reserved", BigInteger, nullable=False, server_default="0"),
+    Column("refunded", BigInteger, nullable=False, server_default="0"),
+    # Events that the merchant was told; the number of the last one.
+    Column("announced", Integer, nullable=False, server_default="0"),
     UniqueConstraint("merchant_id", "idempotency_key"),
     UniqueConstraint("merchant_id", "order_claim"),
     UniqueConstraint("connector", "payment_id"),
@@ -98,6 +106,15 @@ Index(
     postgresql_where=payment.c.next_action_at.is_not(None),
 )
 
+# The attempts of an order, and the newest payments of a merchant or a store: ids are time-ordered.
+Index(
+    "ix_payment_order",
+    payment.c.merchant_id,
+    payment.c.merchant_order_id,
+    payment.c.payment_request_id,
+)
+Index("ix_payment_merchant", payment.c.merchant_id, payment.c.payment_request_id)
+
 payment_event = Table(
     "payment_event",
     metadata,
@@ -109,6 +126,33 @@ payment_event = Table(
     Column("detail", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# What merchants are told, by webhooks and by streams: written in the commit of the change itself.
+merchant_event = Table(
+    "merchant_event",
+    metadata,
+    Column(
+        "position",
+        BigInteger().with_variant(Integer, "sqlite"),
+        Identity(always=True),
+        primary_key=True,
+    ),
+    Column("event_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("store_id", Text, nullable=False),
+    Column("terminal_id", Text, nullable=False),
+    Column("payment_request_id", Text, nullable=False),
+    Column("refund_request_id", Text),
+    # 1, 2, ... of one payment, its refunds' included.
+    Column("sequence", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # JSON, the resource as it was then.
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("event_id"),
+    sqlite_autoincrement=True,
+)
+Index("ix_merchant_event_merchant", merchant_event.c.merchant_id, merchant_event.c.position)
 
 unmatched_notification = Table(
     "unmatched_notification",

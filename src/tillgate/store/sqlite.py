@@ -19,7 +19,21 @@ from typing import Any
 
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
 from tillgate.core.model import Payment, PaymentRequestId
-from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Request, Unmatched
+from tillgate.store import (
+    History,
+    KeyHeld,
+    MerchantEvent,
+    Opened,
+    Opening,
+    OrderHeld,
+    Placed,
+    Request,
+    Row,
+    Sql,
+    T,
+    Transaction,
+    Unmatched,
+)
 from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
 from tillgate.store.rows import (
@@ -27,10 +41,12 @@ from tillgate.store.rows import (
     PAYMENT_COLUMNS,
     STATE_COLUMNS,
     from_microseconds,
+    merchant_event_values,
     order_values,
     state_values,
     to_microseconds,
     to_payment,
+    to_placed,
 )
 
 _REQUEST_COLUMNS = ("idempotency_key", "code_fingerprint", "expires_in_s", "pay_body")
@@ -55,12 +71,27 @@ INSERT_UNMATCHED = (
     " (received_at, payment_request_id, payment_id, outcome, code, amount)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
+INSERT_MERCHANT_EVENT = (
+    "INSERT INTO merchant_event (event_id, merchant_id, store_id, terminal_id,"
+    " payment_request_id, refund_request_id, sequence, type, at, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 SELECT_PAYMENT = f"SELECT {_SELECTED} FROM payment WHERE payment_request_id = ?"
 SELECT_BY_KEY = (
     f"SELECT {_SELECTED}, code_fingerprint, expires_in_s FROM payment"
     " WHERE merchant_id = ? AND idempotency_key = ?"
 )
 SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
+SELECT_LAST_ATTEMPT = (
+    f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND merchant_order_id = ?"
+    " ORDER BY payment_request_id DESC LIMIT 1"
+)
+# One writer: what is committed later has a higher position.
+SELECT_MERCHANT_EVENTS = (
+    "SELECT * FROM merchant_event WHERE merchant_id = ? AND position > ?"
+    " AND store_id = coalesce(?, store_id) ORDER BY position LIMIT ?"
+)
+SELECT_LAST_POSITION = "SELECT coalesce(max(position), 0) AS last FROM merchant_event"
 SELECT_WAITING = (
     f"SELECT {_SELECTED} FROM payment"
     " WHERE next_action_at <= ? AND (next_action_at, payment_request_id) > (?, ?)"
@@ -110,10 +141,18 @@ class SqliteStore:
         result: Opened | KeyHeld | OrderHeld = await self._writer.commit(write)
         return result
 
-    async def save(self, payment: Payment, history: History, *, keep_body: bool) -> None:
+    async def save(
+        self,
+        payment: Payment,
+        history: History,
+        *,
+        keep_body: bool,
+        told: MerchantEvent | None = None,
+    ) -> None:
         key = payment.payment_request_id
         values = (*state_values(payment), keep_body, key, payment.version - 1)
         event = _event_values(key, history)
+        announcement = merchant_event_values(told) if told else None
 
         def write(connection: sqlite3.Connection) -> None:
             try:
@@ -125,6 +164,8 @@ class SqliteStore:
             if not is_saved:
                 raise StaleVersion(f"version {payment.version - 1} was replaced already")
             connection.execute(INSERT_EVENT, event)
+            if announcement:
+                connection.execute(INSERT_MERCHANT_EVENT, announcement)
 
         await self._writer.commit(write)
 
@@ -141,6 +182,10 @@ class SqliteStore:
 
     async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
         row = self._one(SELECT_PAYMENT, payment_request_id)
+        return to_payment(row) if row else None
+
+    async def load_last_attempt(self, merchant_id: str, merchant_order_id: str) -> Payment | None:
+        row = self._one(SELECT_LAST_ATTEMPT, merchant_id, merchant_order_id)
         return to_payment(row) if row else None
 
     async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
@@ -173,19 +218,48 @@ class SqliteStore:
             for row in self._all(SELECT_HISTORY, payment_request_id)
         ]
 
+    async def load_events(
+        self, merchant_id: str, *, store_id: str | None = None, after: int, limit: int
+    ) -> Sequence[Placed]:
+        rows = self._all(SELECT_MERCHANT_EVENTS, merchant_id, after, store_id, limit)
+        return [to_placed(row) for row in rows]
+
+    async def last_position(self) -> int:
+        return int(self._one(SELECT_LAST_POSITION)["last"])
+
+    async def transact(self, work: Callable[[], Transaction[T]]) -> T:
+        result: T = await self._writer.commit(lambda connection: _run(connection, work()))
+        return result
+
+    async def read(self, statement: Sql) -> Sequence[Row]:
+        return self._all(statement.text, *statement.values)
+
     async def close(self) -> None:
         await self._writer.close()
         self._reader.close()
         self._release()
 
-    def _one(self, statement: str, *values: str) -> Any:
+    def _one(self, statement: str, *values: str | int | None) -> Any:
         return next(iter(self._all(statement, *values)), None)
 
-    def _all(self, statement: str, *values: str | int) -> list[Any]:
+    def _all(self, statement: str, *values: str | int | bytes | None) -> list[Any]:
         try:
             return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {error}") from None
+
+
+def _run(connection: sqlite3.Connection, work: Transaction[T]) -> T:
+    rows: Sequence[Row] = ()
+    with contextlib.closing(work):
+        try:
+            asked = next(work)
+            while True:
+                rows = connection.execute(asked.text, asked.values).fetchall()
+                asked = work.send(rows)
+        except StopIteration as done:
+            result: T = done.value
+            return result
 
 
 def open_sqlite(path: Path) -> SqliteStore:

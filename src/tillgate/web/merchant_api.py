@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -16,10 +15,10 @@ from starlette.routing import Route
 from tillgate.core.errors import InvalidAmount, PaymentNotFound
 from tillgate.core.model import RESTING, WAITING, Payment, PaymentRequestId
 from tillgate.core.money import Money
-from tillgate.core.payment import next_step
 from tillgate.gateway.accept import Acceptance, Asked
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
+from tillgate.gateway.resources import Amount, iso, payment_resource
 from tillgate.merchants import Directory, Merchant
 from tillgate.store import Store
 from tillgate.web.bodies import parse, read_body
@@ -34,20 +33,13 @@ _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,5})"?\s*(?:$|[,;])', re.I
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
-class AmountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Integer minor units: `{"currency": "JPY", "value": 100}` is 100 yen."""
-
-    currency: str
-    value: int
-
-
 class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The merchant's order. Lengths: Alipay+ data dictionary (referenceOrderId 64, description
     256).
     """
 
     merchant_order_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    amount: AmountBody
+    amount: Amount
     description: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
 
 
@@ -63,38 +55,6 @@ class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /v1/payments/{id}/cancel`: the whole of it, so there is nothing to say."""
-
-
-class ResultResource(msgspec.Struct, frozen=True):
-    """The network's last word, for people and for support."""
-
-    code: str
-    message: str | None
-
-
-class PaymentResource(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as a till sees it. Times are ISO 8601 in UTC."""
-
-    id: str
-    status: str
-    final: bool
-    next_step: str
-    merchant_order_id: str
-    description: str | None
-    amount: AmountBody
-    store_id: str
-    terminal_id: str
-    code: str
-    route: str
-    rule: str
-    table: str
-    wallet: str | None
-    payment_id: str | None
-    result: ResultResource | None
-    created_at: str
-    expires_at: str
-    paid_at: str | None
-    changed_at: str
 
 
 _encoder = msgspec.json.Encoder()
@@ -168,7 +128,7 @@ class MerchantApi:
         events = [
             {
                 "version": row.version,
-                "at": _iso(row.at),
+                "at": iso(row.at),
                 "kind": row.kind,
                 "status": row.status,
                 "detail": msgspec.Raw(row.detail),
@@ -248,34 +208,6 @@ def _asked(body: PaymentBody) -> Asked:
     )
 
 
-def resource(payment: Payment) -> PaymentResource:
-    """The payment as tills see it."""
-    order, receipt = payment.order, payment.receipt
-    code = payment.result_code
-    return PaymentResource(
-        id=payment.payment_request_id,
-        status=payment.status.value,
-        final=payment.is_final,
-        next_step=next_step(payment).value,
-        merchant_order_id=order.merchant_order_id,
-        description=order.description,
-        amount=AmountBody(order.amount.currency, order.amount.value),
-        store_id=order.store_id,
-        terminal_id=order.terminal_id,
-        code=order.code_masked,
-        route=order.connector,
-        rule=order.rule,
-        table=order.table,
-        wallet=receipt.wallet,
-        payment_id=receipt.payment_id,
-        result=ResultResource(code, payment.result_message) if code else None,
-        created_at=_iso(order.placed_at),
-        expires_at=_iso(order.expires_at),
-        paid_at=_iso(receipt.paid_at) if receipt.paid_at else None,
-        changed_at=_iso(payment.changed_at),
-    )
-
-
 def payment_answer(payment: Payment, status: int, wait_s: int = 0) -> Response:
     """The payment as an answer; `wait_s` is the preference that was applied."""
     headers = {
@@ -284,8 +216,4 @@ def payment_answer(payment: Payment, status: int, wait_s: int = 0) -> Response:
     }
     if wait_s:
         headers["Preference-Applied"] = f"wait={wait_s}"
-    return Response(_encoder.encode(resource(payment)), status, headers, "application/json")
-
-
-def _iso(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Response(_encoder.encode(payment_resource(payment)), status, headers, "application/json")

@@ -1,0 +1,49 @@
+"""What merchants are told, refunds reserved on a payment, and the attempts of an order."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for column in (
+        sa.Column("attempt", sa.Integer(), nullable=False, server_default="1"),
+        sa.Column("previous_id", sa.Text()),
+        sa.Column("reserved", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("refunded", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("announced", sa.Integer(), nullable=False, server_default="0"),
+    ):
+        op.add_column("payment", column)
+    op.create_index(
+        "ix_payment_order", "payment", ["merchant_id", "merchant_order_id", "payment_request_id"]
+    )
+    op.create_index("ix_payment_merchant", "payment", ["merchant_id", "payment_request_id"])
+    op.create_table(
+        "merchant_event",
+        sa.Column(
+            "position",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=True),
+            nullable=False,
+        ),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("merchant_id", sa.Text(), nullable=False),
+        sa.Column("store_id", sa.Text(), nullable=False),
+        sa.Column("terminal_id", sa.Text(), nullable=False),
+        sa.Column("payment_request_id", sa.Text(), nullable=False),
+        sa.Column("refund_request_id", sa.Text()),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_merchant_event")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_merchant_event_event_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_merchant_event_merchant", "merchant_event", ["merchant_id", "position"])
