@@ -17,17 +17,17 @@ def read(*merchants: dict):
 
 def test_a_key_leads_to_its_merchant_and_only_its_hash_is_kept():
     directory = read(merchant_document(1, "tg_test_a"), merchant_document(2, "tg_test_b"))
-    assert directory.by_key("tg_test_a").id == "M00000000001"
-    assert directory.by_key("tg_test_b").id == "M00000000002"
-    assert directory.by_key("") is None
-    assert directory.by_key(hash_key("tg_test_a")) is None
+    assert directory.caller("tg_test_a").merchant_id == "M00000000001"
+    assert directory.caller("tg_test_b").merchant_id == "M00000000002"
+    assert directory.caller("") is None
+    assert directory.caller(hash_key("tg_test_a")) is None
     assert "tg_test_a" not in repr(directory)
 
 
 def test_a_test_key_under_a_live_id_opens_nothing():
     document = merchant_document(1, "tg_test_a")
     document["key"][0]["id"] = "tg_live_1"
-    assert read(document).by_key("tg_test_a") is None
+    assert read(document).caller("tg_test_a") is None
 
 
 def changed(path: str, value) -> dict:

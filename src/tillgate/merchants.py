@@ -13,12 +13,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from tillgate.core.access import Caller, Role
 from tillgate.core.errors import ConfigError
 from tillgate.core.money import EXPONENTS
 
 KEY_PREFIXES = ("tg_test_", "tg_live_")
 """Of a key and of its id alike, so that a test key is known without being seen."""
+_PREFIX = len(KEY_PREFIXES[0])
 _KEY_ID = r"tg_(?:test|live)_.*"
+_MERCHANT_ROLES = frozenset({Role.TILL, Role.BACK_OFFICE})
 _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -53,38 +56,23 @@ class Merchant:
 
 
 @dataclass(frozen=True, slots=True)
-class Operator:
-    """A person at the acquirer who may say what became of a payment."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
 class Directory:
-    """All merchants by id, and who holds each key, by its hash. `key_ids` names all keys."""
+    """All merchants by id, and whose each key is, by its hash. `key_ids` names all keys."""
 
     merchants: dict[str, Merchant]
-    _by_key_hash: dict[str, tuple[Merchant | Operator, str]] = field(repr=False)
+    _by_key_hash: dict[str, Caller] = field(repr=False)
     key_ids: tuple[str, ...]
 
-    def by_key(self, key: str) -> Merchant | None:
-        """The merchant whose API key this is, or None.
+    def caller(self, key: str) -> Caller | None:
+        """Whose API key this is, or None.
 
         Only the key's hash is compared, and an attacker cannot steer a hash byte by byte, so the
         look-up gives no timing to learn from.
         """
-        holder = self._holder(key)
-        return holder if isinstance(holder, Merchant) else None
-
-    def operator_by_key(self, key: str) -> str | None:
-        """The id of the operator whose key this is, or None. A merchant's key opens nothing."""
-        holder = self._holder(key)
-        return holder.id if isinstance(holder, Operator) else None
-
-    def _holder(self, key: str) -> Merchant | Operator | None:
-        holder, prefix = self._by_key_hash.get(hash_key(key), (None, ""))
+        caller = self._by_key_hash.get(hash_key(key))
         # The id says what the key is for; a test key under a live id opens nothing.
-        return holder if key.startswith(prefix) else None
+        is_fit = caller is not None and key[:_PREFIX] == caller.key_id[:_PREFIX]
+        return caller if is_fit else None
 
 
 def hash_key(key: str) -> str:
@@ -111,16 +99,16 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
         if merchant.id in merchants:
             problems.append(f"{fields.place}.id: {merchant.id!r} is used twice")
         merchants[merchant.id] = merchant
-        keys.read(fields, merchant)
+        keys.read(fields, _MERCHANT_ROLES, merchant.id)
         fields.finish()
     operators: set[str] = set()
     for index, table in enumerate(_tables(document, "operator", source, problems)):
         fields = _Fields(table, f"{source}: operator[{index}]", problems)
-        operator = Operator(fields.text("id", 64))
-        if operator.id in operators:
-            problems.append(f"{fields.place}.id: {operator.id!r} is used twice")
-        operators.add(operator.id)
-        keys.read(fields, operator)
+        operator_id = fields.text("id", 64)
+        if operator_id in operators:
+            problems.append(f"{fields.place}.id: {operator_id!r} is used twice")
+        operators.add(operator_id)
+        keys.read(fields, frozenset({Role.OPERATOR}), None, operator_id)
         fields.finish()
     if not merchants and not problems:
         problems.append(f"{source}: no [[merchant]]")
@@ -133,11 +121,17 @@ class _Keys:
     """Reads the `key` tables of merchants and operators; no key may stand twice."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.by_hash: dict[str, tuple[Merchant | Operator, str]] = {}
+        self.by_hash: dict[str, Caller] = {}
         self.ids: list[str] = []
         self._problems = problems
 
-    def read(self, fields: _Fields, holder: Merchant | Operator) -> None:
+    def read(
+        self,
+        fields: _Fields,
+        roles: frozenset[Role],
+        merchant_id: str | None,
+        operator_id: str | None = None,
+    ) -> None:
         for key in fields.tables("key"):
             key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
             self.ids.append(key_id)
@@ -146,7 +140,9 @@ class _Keys:
                 self._problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
             if hashed in self.by_hash:
                 self._problems.append(f"{key.place}.hash: the same key stands twice")
-            self.by_hash[hashed] = (holder, key_id[: len(KEY_PREFIXES[0])])
+            self.by_hash[hashed] = Caller(
+                key_id=key_id, roles=roles, merchant_id=merchant_id, operator_id=operator_id
+            )
             key.finish()
 
 

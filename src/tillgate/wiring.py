@@ -26,8 +26,10 @@ from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.codes_api import CodesApi
-from tillgate.web.merchant_api import MerchantApi
+from tillgate.web.gate import KeyGate
+from tillgate.web.operations import make_routes
 from tillgate.web.operator_api import OperatorApi
+from tillgate.web.payments_api import PaymentsApi
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +90,13 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
                 await connector.close()
             await store.close()
 
+    operations = [
+        *PaymentsApi(settings.directory, acceptance, interventions, follower, store).operations(),
+        *CodesApi(routes).operations(),
+        *OperatorApi(interventions, follower).operations(),
+    ]
     addresses = [
-        *MerchantApi(settings.directory, acceptance, interventions, follower, store).routes(),
-        *OperatorApi(settings.directory, interventions, follower).routes(),
-        *CodesApi(settings.directory, routes).routes(),
+        *make_routes(operations, KeyGate(settings.directory)),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     return Gateway(

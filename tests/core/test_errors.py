@@ -21,6 +21,7 @@ CODES = {
     "NoRoute": "no_route",
     "KeyReused": "idempotency_key_reused",
     "OrderTaken": "order_already_has_a_payment",
+    "NotAllowed": "forbidden",
     "PaymentNotFound": "payment_not_found",
     "StoreError": "store_unavailable",
     "StaleVersion": "stale_version",
@@ -45,9 +46,9 @@ def test_an_error_names_the_field():
     assert errors.GatewayError("no").path is None
 
 
-def test_a_taken_order_names_the_payment_that_holds_it():
-    error = errors.OrderTaken("taken", payment_request_id="tg_1")
-    assert error.payment_request_id == "tg_1"
+def test_a_taken_order_names_the_field():
+    error = errors.OrderTaken("taken", payment=None)
+    assert error.payment is None
     assert error.path == "$.order.merchant_order_id"
 
 

@@ -9,6 +9,7 @@ GatewayError(code)
 │   ├── NoRoute                 a payment code, but nobody here can take it
 │   ├── KeyReused               the idempotency key belongs to another request
 │   ├── OrderTaken              the order already has a live or paid payment
+│   ├── NotAllowed              the caller may not do this
 │   ├── NetworkDown             new sales are refused before they exist
 │   ├── CannotCancel            it is over, or its cancel window is
 │   ├── CannotResolve           an operator has nothing to say, or not that
@@ -25,6 +26,11 @@ What happens on the wire is not here: a call's fate is a value (`alipayplus/clie
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tillgate.core.model import Payment
 
 
 class GatewayError(Exception):
@@ -77,14 +83,20 @@ class OrderTaken(RequestError):
     """The merchant's order already has a payment that is open or paid.
 
     Attributes:
-        payment_request_id: the payment that holds the order.
+        payment: the one that holds the order; None where the caller may not know of it.
     """
 
     code = "order_already_has_a_payment"
 
-    def __init__(self, message: str, *, payment_request_id: str) -> None:
+    def __init__(self, message: str, *, payment: Payment | None) -> None:
         super().__init__(message, path="$.order.merchant_order_id")
-        self.payment_request_id = payment_request_id
+        self.payment = payment
+
+
+class NotAllowed(RequestError):
+    """The caller may know of it and not do this. The message says who may."""
+
+    code = "forbidden"
 
 
 class NetworkDown(RequestError):

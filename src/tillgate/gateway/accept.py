@@ -10,8 +10,16 @@ from typing import TypeVar
 
 from tillgate.clock import Clock
 from tillgate.connectors import Connector, Consults
+from tillgate.core.access import Caller, sees
 from tillgate.core.codes import mask
-from tillgate.core.errors import InvalidCode, KeyReused, NoRoute, OrderTaken, RequestError
+from tillgate.core.errors import (
+    InvalidCode,
+    KeyReused,
+    NoRoute,
+    NotAllowed,
+    OrderTaken,
+    RequestError,
+)
 from tillgate.core.model import (
     InquiryRefused,
     InquiryUnanswered,
@@ -89,7 +97,9 @@ class Acceptance:
         self._draw_id = draw_id
         self._consults = Circuit()
 
-    async def accept(self, merchant: Merchant, idempotency_key: str, asked: Asked) -> Accepted:
+    async def accept(
+        self, caller: Caller, merchant: Merchant, idempotency_key: str, asked: Asked
+    ) -> Accepted:
         """Open the payment, or find the one that the same request opened before.
 
         Returns as soon as it is durable; nothing of the network is waited for, but AlipayHK's word
@@ -102,8 +112,8 @@ class Acceptance:
         # First of all: a repeat is answered whatever has become of settings and routes since.
         earlier = await self._store.load_request(merchant.id, idempotency_key)
         if earlier is not None:
-            return self._replayed(earlier, asked)
-        store, terminal = _place(merchant, asked)
+            return self._replayed(caller, earlier, asked)
+        store, terminal = _place(caller, merchant, asked)
         identified = await self._identified(asked.code)
         connector = self._connector(identified)
         self._follower.check_admitted(connector.name)
@@ -138,12 +148,12 @@ class Acceptance:
         )
         result = await self._follower.open(opening, body, taken)
         if isinstance(result, KeyHeld):
-            return self._replayed(result.request, asked)
+            return self._replayed(caller, result.request, asked)
         if isinstance(result, OrderHeld):
             raise OrderTaken(
                 "This order already has a payment that is open or paid. Read that one instead of"
                 " charging again.",
-                payment_request_id=result.payment.payment_request_id,
+                payment=result.payment if sees(caller, result.payment.order) else None,
             )
         return Accepted(taken.payment, is_new=True)
 
@@ -175,8 +185,13 @@ class Acceptance:
             raise NoRoute(identified.reason, path="$.code")
         return connector
 
-    def _replayed(self, earlier: Request, asked: Asked) -> Accepted:
+    def _replayed(self, caller: Caller, earlier: Request, asked: Asked) -> Accepted:
         order = earlier.payment.order
+        if not sees(caller, order):
+            raise KeyReused(
+                "This Idempotency-Key belongs to another request, of another store. Use keys that"
+                " no other till draws."
+            )
         pairs = (
             ("$.code", earlier.code_fingerprint, self._sealer.fingerprint(asked.code)),
             ("$.order.merchant_order_id", order.merchant_order_id, asked.merchant_order_id),
@@ -198,9 +213,18 @@ class Acceptance:
         return Accepted(earlier.payment, is_new=False)
 
 
-def _place(merchant: Merchant, asked: Asked) -> tuple[Store, Terminal]:
-    store = _named(merchant.stores, asked.store_id, "$.store_id", "store")
-    return store, _named(store.terminals, asked.terminal_id, "$.terminal_id", "terminal")
+def _place(caller: Caller, merchant: Merchant, asked: Asked) -> tuple[Store, Terminal]:
+    store_id = _inside(caller.store_id, asked.store_id, "$.store_id", "store")
+    terminal_id = _inside(caller.terminal_id, asked.terminal_id, "$.terminal_id", "terminal")
+    store = _named(merchant.stores, store_id, "$.store_id", "store")
+    return store, _named(store.terminals, terminal_id, "$.terminal_id", "terminal")
+
+
+def _inside(own: str | None, named: str | None, path: str, what: str) -> str | None:
+    """What the request names, inside what the key is for."""
+    if own is not None and named not in (None, own):
+        raise NotAllowed(f"This key is for another {what}: leave {path} out.", path=path)
+    return own or named
 
 
 def _named(places: dict[str, Place], name: str | None, path: str, what: str) -> Place:

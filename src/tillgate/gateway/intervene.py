@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 from tillgate.clock import Clock
 from tillgate.connectors import Connector
+from tillgate.core.access import Caller, Role, why_not_cancel
 from tillgate.core.codes import mask_in
-from tillgate.core.errors import CannotCancel, CannotResolve, PaymentNotFound
+from tillgate.core.errors import CannotCancel, CannotResolve, NotAllowed, PaymentNotFound
 from tillgate.core.model import CancelRequested, Payment, PaymentRequestId, Resolved, Status
 from tillgate.core.payment import may_cancel, may_resolve
 from tillgate.gateway.follow import Follower
@@ -26,20 +27,26 @@ class Interventions:
         self._connectors = connectors
         self._clock = clock
 
-    async def cancel(self, payment: Payment, by: str) -> Payment:
+    async def cancel(self, payment: Payment, caller: Caller) -> Payment:
         """Begin to cancel a payment in full; the same again changes nothing.
 
         Returns as soon as that is durable: CANCELLING while the network is asked, CANCELLED where
         nothing ever left.
 
         Raises:
+            NotAllowed: this caller may not cancel it; nothing changed.
             CannotCancel: it is over, or its window is; nothing changed.
             StoreError: nothing changed.
         """
+        now = self._clock.now()
+        forbidden = why_not_cancel(caller, payment, now)
+        if forbidden is not None:
+            raise NotAllowed(forbidden)
         policy = self._connectors[payment.order.connector].policy
-        problem = may_cancel(payment, self._clock.now(), policy)
+        problem = may_cancel(payment, now, policy)
         if problem is not None:
             raise CannotCancel(problem)
+        by = "operator" if Role.OPERATOR in caller.roles else "till"
         return await self._apply(payment.payment_request_id, CancelRequested(by))
 
     async def resolve(

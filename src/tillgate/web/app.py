@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from tillgate.core.errors import GatewayError, OrderTaken, StoreError
+from tillgate.gateway.resources import payment_resource
 from tillgate.web.problems import Problem, problem
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,9 @@ async def _gateway_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
     if isinstance(error, StoreError):
         log.error("%s %s: %s", request.method, request.url.path, error)
-    if isinstance(error, OrderTaken):
-        return problem(error, payment_id=error.payment_request_id)
+    if isinstance(error, OrderTaken) and error.payment is not None:
+        payment = payment_resource(error.payment)
+        return problem(error, payment_id=payment.id, payment=payment)
     return problem(error)
 
 

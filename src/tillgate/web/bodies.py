@@ -67,6 +67,33 @@ def parse(body: bytes, type_: type[T]) -> T:
         raise _field_problem(str(error)) from None
 
 
+def read_query(request: Request, type_: type[T]) -> T:
+    """Read the parameters behind the `?` into a struct. Texts become what the fields want.
+
+    Raises:
+        Problem: names the first parameter that is unknown, stands twice or cannot be read.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+    values: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in fields:
+            known = ", ".join(fields)
+            raise Problem(
+                "unknown_parameter", f"There is no such parameter; there are {known}.", path="?"
+            )
+        if name in values:
+            raise Problem("invalid_parameter", "This parameter stands twice.", path=f"?{name}")
+        if _CONTROL.search(value):
+            raise Problem("invalid_parameter", "It holds a control character.", path=f"?{name}")
+        values[name] = value
+    for name, value in values.items():
+        try:
+            msgspec.convert(value, fields[name].type, strict=False)
+        except msgspec.ValidationError as error:
+            raise Problem("invalid_parameter", f"{error}.", path=f"?{name}") from None
+    return msgspec.convert(values, type_, strict=False)
+
+
 class _Fault(ValueError):
     """An object has a key twice, a strange key, or a control character in a text."""
 

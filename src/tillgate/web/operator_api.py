@@ -8,20 +8,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from tillgate.core.errors import PaymentNotFound
+from tillgate.core.access import Permission
 from tillgate.core.model import RESTING, PaymentRequestId, Status
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
-from tillgate.merchants import Directory
-from tillgate.web.bodies import parse, read_body
-from tillgate.web.merchant_api import payment_answer
+from tillgate.gateway.resources import PaymentResource
+from tillgate.web.operations import Answer, Call, Operation
+from tillgate.web.payments_api import PAYMENT_ID, payment_answer, payment_of
 from tillgate.web.problems import Problem
 
+GROUP = "Operators"
 WHY_LENGTH_MAX = 500
+_PAYMENT = Answer(status=200, description="The payment as it is now.", body=PaymentResource)
 
 
 class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,34 +32,52 @@ class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OperatorApi:
-    """The routes, with what they need."""
+    """The operations, with what they need."""
 
-    def __init__(
-        self, directory: Directory, interventions: Interventions, follower: Follower
-    ) -> None:
-        self._directory = directory
+    def __init__(self, interventions: Interventions, follower: Follower) -> None:
         self._interventions = interventions
         self._follower = follower
 
-    def routes(self) -> list[Route]:
+    def operations(self) -> list[Operation]:
         """What to mount."""
         return [
-            Route("/admin/v1/payments/{id}", self.read, methods=["GET"]),
-            Route("/admin/v1/payments/{id}/resolve", self.resolve, methods=["POST"]),
+            Operation(
+                name="getAnyPayment",
+                method="GET",
+                path="/admin/v1/payments/{id}",
+                group=GROUP,
+                summary="Read a payment of any merchant",
+                permission=Permission.ADMIN,
+                path_params=PAYMENT_ID,
+                answers=(_PAYMENT,),
+                problems=("payment_not_found",),
+                handler=self.read,
+            ),
+            Operation(
+                name="resolvePayment",
+                method="POST",
+                path="/admin/v1/payments/{id}/resolve",
+                group=GROUP,
+                summary="Say what became of a payment that nobody could decide",
+                description="For one that is UNRESOLVED, or CANCELLING for longer than 90 s. Who"
+                " said it and why stand in its timeline.",
+                permission=Permission.ADMIN,
+                path_params=PAYMENT_ID,
+                body=ResolveBody,
+                body_example={"status": "SUCCEEDED", "why": "in the clearing file of 31 January"},
+                answers=(_PAYMENT,),
+                problems=("payment_not_found", "cannot_resolve"),
+                handler=self.resolve,
+            ),
         ]
 
-    async def read(self, request: Request) -> Response:
+    async def read(self, call: Call) -> Response:
         """A payment of any merchant, as it is now."""
-        self._operator(request)
-        payment = await self._follower.current(_id(request))
-        if payment is None:
-            raise PaymentNotFound("There is no such payment.")
-        return payment_answer(payment, 200)
+        return payment_answer(await payment_of(call, self._follower), 200)
 
-    async def resolve(self, request: Request) -> Response:
+    async def resolve(self, call: Call) -> Response:
         """End an UNRESOLVED payment, or one that is CANCELLING for longer than 90 s."""
-        operator = self._operator(request)
-        body = parse(await read_body(request), ResolveBody)
+        body: ResolveBody = call.body
         if not body.why.strip():
             raise Problem("invalid_field", "Say what the evidence is.", path="$.why")
         words = {status.value: status for status in RESTING}
@@ -67,23 +85,10 @@ class OperatorApi:
             raise Problem(
                 "invalid_field", f"Say one of {', '.join(sorted(words))}.", path="$.status"
             )
-        status = Status(body.status)
-        payment = await self._interventions.resolve(_id(request), status, operator, body.why)
-        return payment_answer(payment, 200)
-
-    def _operator(self, request: Request) -> str:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        operator = (
-            self._directory.operator_by_key(key.strip()) if scheme.lower() == "bearer" else None
+        payment = await self._interventions.resolve(
+            PaymentRequestId(call.path("id")),
+            Status(body.status),
+            call.caller.operator_id or "",
+            body.why,
         )
-        if operator is None:
-            raise Problem(
-                "unauthorized",
-                "Send `Authorization: Bearer` with an operator's key.",
-                path="Authorization",
-            )
-        return operator
-
-
-def _id(request: Request) -> PaymentRequestId:
-    return PaymentRequestId(request.path_params["id"])
+        return payment_answer(payment, 200)

@@ -24,14 +24,19 @@ STATUS: dict[str, int] = {
     "idempotency_key_missing": 400,
     "idempotency_key_invalid": 400,
     "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "body_too_large": 413,
+    "too_many_requests": 429,
     # About what it asks for.
     "missing_field": 422,
     "unknown_field": 422,
     "invalid_field": 422,
     "invalid_request": 422,
+    "unknown_parameter": 422,
+    "invalid_parameter": 422,
+    "invalid_cursor": 422,
     "invalid_amount": 422,
     "code_not_recognised": 422,
     "no_route": 422,
@@ -61,9 +66,17 @@ _encoder = msgspec.json.Encoder()
 class Problem(RequestError):
     """A fault that only HTTP knows: in a header, in the JSON, in the form of a field."""
 
-    def __init__(self, code: str, message: str, *, path: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        path: str | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message, path=path)
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 def problem(error: GatewayError, **more: Any) -> Response:
@@ -81,8 +94,9 @@ def problem(error: GatewayError, **more: Any) -> Response:
     headers = {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="tillgate"'
-    if status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S.get(error.code, 1))
+    retry_after_s = error.retry_after_s if isinstance(error, Problem) else None
+    if status in (429, 503):
+        headers["Retry-After"] = str(retry_after_s or RETRY_AFTER_S.get(error.code, 1))
     return Response(_encoder.encode(body | more), status, headers, MEDIA_TYPE)
 
 

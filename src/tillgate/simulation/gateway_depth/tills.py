@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tillgate.core.access import Caller, Role
 from tillgate.core.errors import (
     GatewayError,
     NetworkDown,
@@ -52,6 +53,11 @@ _PATIENCE: Table[float] = Table("till.patience", (30.0, 8), (3.0, 1), (0.05, 1))
 _WAITS: Table[float] = Table("till.prefers", (20.0, 6), (0.0, 2), (1.0, 1), (5.0, 1))
 """Its `Prefer: wait`, in seconds."""
 ATTEMPTS_MAX = 3
+_CALLER = Caller(
+    key_id="tg_test_till",
+    roles=frozenset({Role.TILL, Role.BACK_OFFICE}),
+    merchant_id=MERCHANT.id,
+)
 _KNOCKS_MAX = 40
 _ASKS_FOR = 3 * MINUTE
 """After that a person has taken over."""
@@ -154,7 +160,7 @@ class Till:
 
         async def create(worker: Worker) -> Payment:
             # As the merchant's API does it.
-            accepted = await worker.acceptance.accept(MERCHANT, key, asked)
+            accepted = await worker.acceptance.accept(_CALLER, MERCHANT, key, asked)
             payment = accepted.payment
             if wait_s and not payment.is_final:
                 payment = await worker.follower.wait(payment, wait_s)
@@ -162,7 +168,8 @@ class Till:
 
         answer = await self._knock(create, f"asks with {key}")
         if isinstance(answer, OrderTaken):
-            held = self._book.cases.get(answer.payment_request_id)
+            named = answer.payment
+            held = self._book.cases.get(named.payment_request_id) if named else None
             if held is None or held.row.order.merchant_order_id != self._order:
                 self._scene.fail("told-unsaved", "an order is refused for a payment it never had")
         elif isinstance(answer, RequestError) and not isinstance(answer, NetworkDown):
@@ -243,7 +250,7 @@ class Till:
         async def cancel(worker: Worker) -> Payment | None:
             # As the merchant's API does it.
             current = await worker.follower.current(key)
-            return current and await worker.interventions.cancel(current, "till")
+            return current and await worker.interventions.cancel(current, _CALLER)
 
         await self._knock(cancel, f"cancels {key[-2:]}")
 
