@@ -31,6 +31,12 @@ CLIENT_ID = "SANDBOX_5Y0000000000"
 API_KEY = "tg_test_merchant_one"
 OTHER_API_KEY = "tg_test_merchant_two"
 OPERATOR_KEY = "tg_test_operator"
+TILL_KEY = "tg_test_till_a1"
+"""Of merchant 3, its store A, terminal 1."""
+STORE_B_KEY = "tg_test_store_b"
+"""Of merchant 3, every till of its store B."""
+OFFICE_KEY = "tg_test_office"
+"""Of merchant 3, its back office."""
 CODE = "281006020000000000000012"
 SEAL_KEY = bytes(range(32))
 
@@ -69,8 +75,33 @@ def merchant_document(number: int = 1, key: str = API_KEY) -> dict[str, Any]:
     }
 
 
+def chain_document() -> dict[str, Any]:
+    """Merchant 3: two stores with two terminals each, and keys that are for a part of it."""
+    document = merchant_document(3)
+    [store] = document["store"]
+    terminals = [{"id": "1"}, {"id": "2"}]
+    document["store"] = [store | {"id": name, "terminal": terminals} for name in ("A", "B")]
+    document["key"] = [
+        {
+            "id": "tg_test_till",
+            "hash": hash_key(TILL_KEY),
+            "roles": ["till"],
+            "store": "A",
+            "terminal": "1",
+        },
+        {
+            "id": "tg_test_store",
+            "hash": hash_key(STORE_B_KEY),
+            "roles": ["till"],
+            "store": "B",
+        },
+        {"id": "tg_test_office", "hash": hash_key(OFFICE_KEY), "roles": ["back_office"]},
+    ]
+    return document
+
+
 def directory() -> Directory:
-    two = [merchant_document(1, API_KEY), merchant_document(2, OTHER_API_KEY)]
+    two = [merchant_document(1, API_KEY), merchant_document(2, OTHER_API_KEY), chain_document()]
     alice = {"id": "alice", "key": [{"id": "tg_test_a", "hash": hash_key(OPERATOR_KEY)}]}
     return read_directory({"merchant": two, "operator": [alice]}, "merchants.toml")
 
@@ -135,6 +166,7 @@ class Api:
 
     url: str
     session: aiohttp.ClientSession
+    on_stop: Callable[[], None] = lambda: None
 
     async def post(
         self, body: Any, key: str | None = "key-1", wait: int = 0, **headers: str
@@ -166,7 +198,7 @@ async def gateway(folder: Path, network_url: str, **changes: Any) -> AsyncIterat
     settings = replace(gateway_settings(folder, network_url), **changes)
     built = build_gateway(settings, url_of(listener))
     async with serving(built.app, listener) as url, aiohttp.ClientSession() as session:
-        yield Api(url, session)
+        yield Api(url, session, built.on_stop)
 
 
 def order(**changes: Any) -> dict[str, Any]:

@@ -17,7 +17,15 @@ def new_id(prefix: str, now: datetime) -> str:
     """`pay_01JD...`: the prefix, an underscore and 26 characters, in the order of time to the
     millisecond.
     """
-    number = (int(now.timestamp() * 1000) << 80) | secrets.randbits(80)
+    return _written(prefix, (int(now.timestamp() * 1000) << 80) | secrets.randbits(80))
+
+
+def first_id(prefix: str, at: datetime) -> str:
+    """The lowest id that can be drawn in that millisecond: none drawn earlier is above it."""
+    return _written(prefix, max(int(at.timestamp() * 1000), 0) << 80)
+
+
+def _written(prefix: str, number: int) -> str:
     characters = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5)]
     return f"{prefix}_{''.join(characters)}"
 

@@ -74,6 +74,10 @@ class Directory:
         is_fit = caller is not None and key[:_PREFIX] == caller.key_id[:_PREFIX]
         return caller if is_fit else None
 
+    def caller_by_id(self, key_id: str) -> Caller | None:
+        """Whose key has this id, or None where there is none (any more)."""
+        return next((one for one in self._by_key_hash.values() if one.key_id == key_id), None)
+
 
 def hash_key(key: str) -> str:
     """`sha256:...` of an API key, the form that is kept."""
@@ -99,7 +103,7 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
         if merchant.id in merchants:
             problems.append(f"{fields.place}.id: {merchant.id!r} is used twice")
         merchants[merchant.id] = merchant
-        keys.read(fields, _MERCHANT_ROLES, merchant.id)
+        keys.read(fields, merchant)
         fields.finish()
     operators: set[str] = set()
     for index, table in enumerate(_tables(document, "operator", source, problems)):
@@ -108,7 +112,7 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
         if operator_id in operators:
             problems.append(f"{fields.place}.id: {operator_id!r} is used twice")
         operators.add(operator_id)
-        keys.read(fields, frozenset({Role.OPERATOR}), None, operator_id)
+        keys.read(fields, operator_id)
         fields.finish()
     if not merchants and not problems:
         problems.append(f"{source}: no [[merchant]]")
@@ -125,13 +129,8 @@ class _Keys:
         self.ids: list[str] = []
         self._problems = problems
 
-    def read(
-        self,
-        fields: _Fields,
-        roles: frozenset[Role],
-        merchant_id: str | None,
-        operator_id: str | None = None,
-    ) -> None:
+    def read(self, fields: _Fields, holder: Merchant | str) -> None:
+        """The keys of a merchant, or of the operator with that id."""
         for key in fields.tables("key"):
             key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
             self.ids.append(key_id)
@@ -140,10 +139,37 @@ class _Keys:
                 self._problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
             if hashed in self.by_hash:
                 self._problems.append(f"{key.place}.hash: the same key stands twice")
-            self.by_hash[hashed] = Caller(
-                key_id=key_id, roles=roles, merchant_id=merchant_id, operator_id=operator_id
-            )
+            self.by_hash[hashed] = self._caller(key, key_id, holder)
             key.finish()
+
+    def _caller(self, key: _Fields, key_id: str, holder: Merchant | str) -> Caller:
+        if isinstance(holder, str):
+            operator = frozenset({Role.OPERATOR})
+            return Caller(key_id=key_id, roles=operator, merchant_id=None, operator_id=holder)
+        store_id = key.text("store", 32) if "store" in key.table else None
+        terminal_id = key.text("terminal", 64) if "terminal" in key.table else None
+        store = holder.stores.get(store_id or "")
+        if store_id and store is None:
+            self._problems.append(f"{key.place}.store: this merchant has no such store")
+        if terminal_id and (store is None or terminal_id not in store.terminals):
+            self._problems.append(f"{key.place}.terminal: its store has no such terminal")
+        return Caller(
+            key_id=key_id,
+            roles=self._roles(key),
+            merchant_id=holder.id,
+            store_id=store_id,
+            terminal_id=terminal_id,
+        )
+
+    def _roles(self, key: _Fields) -> frozenset[Role]:
+        named = key.table.get("roles", sorted(_MERCHANT_ROLES))
+        key.know("roles")
+        is_known = isinstance(named, list) and named and set(named) <= _MERCHANT_ROLES
+        if not is_known:
+            words = ", ".join(sorted(_MERCHANT_ROLES))
+            self._problems.append(f"{key.place}.roles: not a list of {words}")
+            return _MERCHANT_ROLES
+        return frozenset(Role(name) for name in named)
 
 
 def _merchant(fields: _Fields) -> Merchant:
@@ -210,8 +236,12 @@ class _Fields:
             return ""
         return str(value)
 
-    def tables(self, name: str) -> list[_Fields]:
+    def know(self, name: str) -> None:
+        """Somebody else reads this field."""
         self._known.add(name)
+
+    def tables(self, name: str) -> list[_Fields]:
+        self.know(name)
         tables = _tables(self.table, name, self.place, self.problems)
         return [
             _Fields(table, f"{self.place}.{name}[{index}]", self.problems)

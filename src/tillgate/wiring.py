@@ -21,7 +21,8 @@ from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
-from tillgate.ids import new_id, new_secret
+from tillgate.gateway.streams import Streams
+from tillgate.ids import new_id, new_secret, new_token
 from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app
@@ -29,7 +30,9 @@ from tillgate.web.codes_api import CodesApi
 from tillgate.web.gate import KeyGate
 from tillgate.web.operations import make_routes
 from tillgate.web.operator_api import OperatorApi
+from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.stream_api import StreamApi
 
 log = logging.getLogger(__name__)
 
@@ -90,18 +93,25 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
                 await connector.close()
             await store.close()
 
+    streams = Streams(store)
+    gate = KeyGate(settings.directory)
+
+    def on_stop() -> None:
+        follower.release_waiters()
+        streams.stop()
+
     operations = [
         *PaymentsApi(settings.directory, acceptance, interventions, follower, store).operations(),
+        *PaymentList(store, list(by_section)).operations(),
+        *StreamApi(store, streams, settings.directory, gate.admit, clock, new_token).operations(),
         *CodesApi(routes).operations(),
         *OperatorApi(interventions, follower).operations(),
     ]
     addresses = [
-        *make_routes(operations, KeyGate(settings.directory)),
+        *make_routes(operations, gate),
         *notify_api.NotifyApi(notifications).routes(),
     ]
-    return Gateway(
-        create_app(addresses, lifespan, follower.networks), follower.release_waiters, routes.reload
-    )
+    return Gateway(create_app(addresses, lifespan, follower.networks), on_stop, routes.reload)
 
 
 def _notify_url(connector: ConnectorSettings, public_url: str, listen_url: str) -> str | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from tillgate.core.model import Payment
-from tillgate.gateway.resources import payment_resource
+from tillgate.gateway.resources import iso, payment_resource
 from tillgate.store import MerchantEvent
 
 _encoder = msgspec.json.Encoder()
@@ -47,3 +47,19 @@ def event_of(
 def event_id(payment: Payment) -> str:
     """Of the last event announced: `evt_`, the payment's own part, its number."""
     return f"evt_{payment.payment_request_id.removeprefix('pay_')}_{payment.announced}"
+
+
+def payload_of(event: MerchantEvent) -> bytes:
+    """What is sent: type, timestamp and data as Standard Webhooks names them, and our number.
+
+    Made of what the store holds, so it is the same bytes each time.
+    """
+    return _encoder.encode(
+        {
+            "id": event.event_id,
+            "type": event.type,
+            "timestamp": iso(event.at),
+            "sequence": event.sequence,
+            "data": msgspec.Raw(event.body),
+        }
+    )

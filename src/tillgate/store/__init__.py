@@ -34,6 +34,9 @@ class Sql:
     values: tuple[str | int | bytes | None, ...] = ()
 
 
+REPORT_LIMIT_S = 10.0
+"""How long a report may take: whoever asks has gone by then. Ours."""
+
 Transaction = Generator[Sql, Sequence[Row], T]
 """What `Store.transact` runs: it yields statements and is sent their rows; what it returns is the
 answer. Whatever it raises undoes all of it.
@@ -216,9 +219,9 @@ class Store(Protocol):
         ...
 
     async def load_events(
-        self, merchant_id: str, *, store_id: str | None = None, after: int, limit: int
+        self, merchant_id: str | None, *, store_id: str | None = None, after: int, limit: int
     ) -> Sequence[Placed]:
-        """What a merchant (or one store of it) was told, oldest first.
+        """What a merchant (or one store of it; or everybody) was told, oldest first.
 
         An event appears only when none can appear below it any more: who asks again after the
         last position misses nothing.
@@ -244,6 +247,14 @@ class Store(Protocol):
 
         Raises:
             StoreError: the database could not be read.
+        """
+        ...
+
+    async def report(self, statement: Sql) -> Sequence[Row]:
+        """The rows of one reading statement that may take long: never in the way of a payment.
+
+        Raises:
+            StoreError: the database could not be read, or took longer than `REPORT_LIMIT_S`.
         """
         ...
 

@@ -154,6 +154,16 @@ merchant_event = Table(
 )
 Index("ix_merchant_event_merchant", merchant_event.c.merchant_id, merchant_event.c.position)
 
+# Opens one stream of events, once.
+event_ticket = Table(
+    "event_ticket",
+    metadata,
+    Column("ticket_hash", Text, primary_key=True),
+    Column("key_id", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 unmatched_notification = Table(
     "unmatched_notification",
     metadata,

@@ -36,6 +36,7 @@ from tillgate.store import (
 )
 from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
+from tillgate.store.reporter import Reporter
 from tillgate.store.rows import (
     ORDER_COLUMNS,
     PAYMENT_COLUMNS,
@@ -91,6 +92,7 @@ SELECT_MERCHANT_EVENTS = (
     "SELECT * FROM merchant_event WHERE merchant_id = ? AND position > ?"
     " AND store_id = coalesce(?, store_id) ORDER BY position LIMIT ?"
 )
+SELECT_ALL_EVENTS = "SELECT * FROM merchant_event WHERE position > ? ORDER BY position LIMIT ?"
 SELECT_LAST_POSITION = "SELECT coalesce(max(position), 0) AS last FROM merchant_event"
 SELECT_WAITING = (
     f"SELECT {_SELECTED} FROM payment"
@@ -111,12 +113,17 @@ class SqliteStore:
     """See `Store`. Build it with `open_sqlite`."""
 
     def __init__(
-        self, reader: sqlite3.Connection, writer: Writer, release: Callable[[], None]
+        self,
+        reader: sqlite3.Connection,
+        writer: Writer,
+        release: Callable[[], None],
+        reporter: Reporter | None = None,
     ) -> None:
         """Take over a connection, whose rows are `sqlite3.Row`, and a writer to the same database;
-        `release` is called once both are closed.
+        `release` is called once both are closed. Without a reporter, reports are plain reads.
         """
         self._reader = reader
+        self._reporter = reporter
         self._writer = writer
         self._release = release
 
@@ -219,9 +226,12 @@ class SqliteStore:
         ]
 
     async def load_events(
-        self, merchant_id: str, *, store_id: str | None = None, after: int, limit: int
+        self, merchant_id: str | None, *, store_id: str | None = None, after: int, limit: int
     ) -> Sequence[Placed]:
-        rows = self._all(SELECT_MERCHANT_EVENTS, merchant_id, after, store_id, limit)
+        if merchant_id is None:
+            rows = self._all(SELECT_ALL_EVENTS, after, limit)
+        else:
+            rows = self._all(SELECT_MERCHANT_EVENTS, merchant_id, after, store_id, limit)
         return [to_placed(row) for row in rows]
 
     async def last_position(self) -> int:
@@ -234,8 +244,15 @@ class SqliteStore:
     async def read(self, statement: Sql) -> Sequence[Row]:
         return self._all(statement.text, *statement.values)
 
+    async def report(self, statement: Sql) -> Sequence[Row]:
+        if self._reporter is None:
+            return await self.read(statement)
+        return await self._reporter.run(statement)
+
     async def close(self) -> None:
         await self._writer.close()
+        if self._reporter is not None:
+            await self._reporter.close()
         self._reader.close()
         self._release()
 
@@ -272,9 +289,11 @@ def open_sqlite(path: Path) -> SqliteStore:
     lock = _take_lock(path)
     try:
         upgrade(path)
-        reader = _connect(path)
-        reader.execute("PRAGMA query_only = ON")
-        return SqliteStore(reader, GroupCommitWriter(_connect(path)), partial(os.close, lock))
+        reader, reporter = _connect(path), _connect(path)
+        for connection in (reader, reporter):
+            connection.execute("PRAGMA query_only = ON")
+        writer = GroupCommitWriter(_connect(path))
+        return SqliteStore(reader, writer, partial(os.close, lock), Reporter(reporter))
     except (sqlite3.Error, OSError) as error:
         os.close(lock)
         raise StoreError(f"{path} cannot be used as a database: {error}") from None

@@ -47,3 +47,11 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_merchant_event_merchant", "merchant_event", ["merchant_id", "position"])
+    op.create_table(
+        "event_ticket",
+        sa.Column("ticket_hash", sa.Text(), nullable=False),
+        sa.Column("key_id", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("ticket_hash", name=op.f("pk_event_ticket")),
+        sqlite_with_rowid=False,
+    )

@@ -1,0 +1,125 @@
+"""`GET /v1/payments`: find payments, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from starlette.responses import Response
+
+from tillgate.core.access import Permission
+from tillgate.core.model import Status
+from tillgate.gateway.resources import PaymentResource, payment_resource
+from tillgate.store import Store
+from tillgate.store.reports import Wanted, list_payments
+from tillgate.web.operations import Answer, Call, Operation, json_answer
+from tillgate.web.payments_api import GROUP
+from tillgate.web.problems import Problem
+from tillgate.web.requests import PAGE, PAGE_MAX, cursor_of, page_of, read_cursor
+
+_CURSOR = r"pay_[0-9A-Za-z]{1,40}"
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class PaymentQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which payments. Several conditions all have to hold.
+
+    `status` takes several, with commas. `created_from` is inside, `created_before` is not; both
+    have a time zone. `merchant_id` is for operators.
+    """
+
+    status: str | None = None
+    merchant_id: Id | None = None
+    store_id: Id | None = None
+    terminal_id: Id | None = None
+    merchant_order_id: Id | None = None
+    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    id: Id | None = None
+    payment_id: Id | None = None
+    wallet: Id | None = None
+    route: Id | None = None
+    created_from: Moment | None = None
+    created_before: Moment | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = PAGE
+    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+
+
+class PaymentPage(msgspec.Struct, frozen=True):
+    """Payments, newest first. `next_cursor` leads to older ones; null at the end."""
+
+    payments: list[PaymentResource]
+    next_cursor: str | None
+
+
+class PaymentList:
+    """The operation, with what it needs."""
+
+    def __init__(self, store: Store, connectors: Sequence[str]) -> None:
+        self._store = store
+        self._connectors = tuple(connectors)
+
+    def operations(self) -> list[Operation]:
+        """What to mount."""
+        return [
+            Operation(
+                name="listPayments",
+                method="GET",
+                path="/v1/payments",
+                group=GROUP,
+                summary="Find payments",
+                description="A till that lost an answer finds its payment by `merchant_order_id` or"
+                " by `idempotency_key`. A till sees its own store's only.",
+                permission=Permission.READ,
+                query=PaymentQuery,
+                answers=(Answer(status=200, description="Newest first.", body=PaymentPage),),
+                problems=("invalid_cursor",),
+                handler=self.find,
+            )
+        ]
+
+    async def find(self, call: Call) -> Response:
+        """One page."""
+        query: PaymentQuery = call.query
+        caller = call.caller
+        own_merchant = caller.merchant_id or query.merchant_id
+        own_store = caller.store_id or query.store_id
+        is_mine = query.merchant_id in (None, own_merchant) and query.store_id in (None, own_store)
+        before = read_cursor(query.cursor, _CURSOR)
+        wanted = Wanted(
+            merchant_id=own_merchant,
+            store_id=own_store,
+            terminal_id=query.terminal_id,
+            merchant_order_id=query.merchant_order_id,
+            idempotency_key=query.idempotency_key,
+            payment_request_id=query.id,
+            payment_id=query.payment_id,
+            connectors=self._connectors,
+            statuses=_statuses(query.status),
+            wallet=query.wallet,
+            route=query.route,
+            placed_from=query.created_from,
+            placed_before=query.created_before,
+            before=before,
+        )
+        # What belongs to others is as if it were not there.
+        found = await list_payments(self._store, wanted, query.limit + 1) if is_mine else []
+        page, last = page_of(found, query.limit)
+        return json_answer(
+            PaymentPage(
+                payments=[payment_resource(payment) for payment in page],
+                next_cursor=cursor_of(last.payment_request_id) if last else None,
+            )
+        )
+
+
+def _statuses(text: str | None) -> tuple[Status, ...]:
+    if text is None:
+        return ()
+    try:
+        return tuple(Status(word) for word in text.split(","))
+    except ValueError:
+        words = ", ".join(Status)
+        raise Problem("invalid_parameter", f"Say one or more of {words}.", path="?status") from None
