@@ -81,7 +81,7 @@ def test_pages_hold_every_payment_once_newest_first(tmp_path):
 
     opened, seen = run(tmp_path, work)
     assert [len(page) for page in seen] == [3, 3, 1]
-    assert sum(seen, []) == [payment["id"] for payment in reversed(opened)]
+    assert [each for page in seen for each in page] == [p["id"] for p in reversed(opened)]
 
 
 def test_a_page_that_ends_with_the_last_payment_has_no_next(tmp_path):
