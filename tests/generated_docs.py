@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.operations import merchant_operations
 from tillgate.cli import build_parser
 from tillgate.cli.lifecycle import docstring_of, document, edges
 from tillgate.core.results import MEANINGS, Judges, NextStep
 from tillgate.sandbox.fields import FORMS, FROM
 from tillgate.sandbox.plays import MAGIC
 from tillgate.settings import SETTINGS
-from tillgate.web.problems import STATUS
+from tillgate.web.openapi import describe
+from tillgate.web.problems import MEANING, STATUS
 
 DOCS = Path(__file__).parents[1] / "docs"
 NOTE = "<!-- Made from the code by `make format`; a test compares. Do not edit. -->\n"
@@ -115,9 +118,9 @@ def codes() -> str:
     lines += [
         "\n## Errors of the merchant's API\n",
         "`application/problem+json` with a stable `code`; `path` names the first fault.\n",
-        "| code | HTTP status |",
-        "|---|---|",
-        *(f"| `{code}` | {status} |" for code, status in STATUS.items()),
+        "| code | HTTP status | meaning |",
+        "|---|---|---|",
+        *(f"| `{code}` | {status} | {MEANING[code]} |" for code, status in STATUS.items()),
         "",
     ]
     return "\n".join(lines)
@@ -212,6 +215,10 @@ NATURALLY = (
 """Each is shown by a test of tests/sandbox or tests/second_client."""
 
 
+def openapi() -> str:
+    return json.dumps(describe("Tillgate", merchant_operations()), indent=1) + "\n"
+
+
 GENERATED = {
     "cli.md": cli,
     "settings.md": settings,
@@ -219,6 +226,7 @@ GENERATED = {
     "payment-lifecycle.md": lifecycle,
     "sandbox-plays.md": plays,
     "sandbox-fields.md": fields,
+    "openapi.json": openapi,
 }
 
 if __name__ == "__main__":

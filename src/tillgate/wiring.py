@@ -28,10 +28,12 @@ from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.codes_api import CodesApi
 from tillgate.web.gate import KeyGate
+from tillgate.web.openapi import describe
 from tillgate.web.operations import make_routes
 from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.reference import reference_routes
 from tillgate.web.stream_api import StreamApi
 
 log = logging.getLogger(__name__)
@@ -105,10 +107,10 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         *PaymentList(store, list(by_section)).operations(),
         *StreamApi(store, streams, settings.directory, gate.admit, clock, new_token).operations(),
         *CodesApi(routes).operations(),
-        *OperatorApi(interventions, follower).operations(),
     ]
     addresses = [
-        *make_routes(operations, gate),
+        *make_routes([*operations, *OperatorApi(interventions, follower).operations()], gate),
+        *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     return Gateway(create_app(addresses, lifespan, follower.networks), on_stop, routes.reload)

@@ -6,10 +6,12 @@ Amounts are integer minor units; times are ISO 8601 in UTC with milliseconds.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
 from tillgate.core.model import Payment, Status
+from tillgate.core.money import EXPONENTS, VALUE_MAX
 from tillgate.core.payment import next_step
 from tillgate.core.results import NextStep
 
@@ -19,8 +21,8 @@ class Amount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     yen.
     """
 
-    currency: str
-    value: int
+    currency: Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(EXPONENTS)})]
+    value: Annotated[int, msgspec.Meta(extra_json_schema={"minimum": 1, "maximum": VALUE_MAX})]
 
 
 class ResultResource(msgspec.Struct, frozen=True):

@@ -17,6 +17,9 @@ BODY_BYTES_MAX = 64 * 1024
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+PLAIN = {"pattern": r"^[^\u0000-\u001f\u007f]*$"}
+"""For a text's schema: no control characters, as `parse` has it for every text."""
+
 _AT = re.compile(r"(.*) - at `(\$[A-Za-z0-9_.\[\]]*)`\Z")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -88,9 +91,12 @@ def read_query(request: Request, type_: type[T]) -> T:
         values[name] = value
     for name, value in values.items():
         try:
-            msgspec.convert(value, fields[name].type, strict=False)
+            read = msgspec.convert(value, fields[name].type, strict=False)
         except msgspec.ValidationError as error:
             raise Problem("invalid_parameter", f"{error}.", path=f"?{name}") from None
+        if read is None:
+            # Read leniently, the word `null` is nothing; in an address nothing is left out.
+            raise Problem("invalid_parameter", "Leave it out instead.", path=f"?{name}")
     return msgspec.convert(values, type_, strict=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from starlette.responses import Response
 
@@ -10,13 +12,14 @@ from tillgate.core.codes import CodeKind
 from tillgate.core.explain import Layout, Tried, fields_of
 from tillgate.core.routing import Consult
 from tillgate.gateway.routes import Routes
+from tillgate.web.bodies import PLAIN
 from tillgate.web.operations import Answer, Call, Operation, json_answer
 
 
 class CodeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A text, as it was scanned."""
 
-    code: str
+    code: Annotated[str, msgspec.Meta(extra_json_schema=PLAIN)]
 
 
 class IdentifiedCode(msgspec.Struct, frozen=True, kw_only=True):

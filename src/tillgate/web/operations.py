@@ -17,7 +17,7 @@ from tillgate.core.access import Caller, Permission, may, who_may
 from tillgate.web.bodies import parse, read_body, read_query
 from tillgate.web.problems import Problem
 
-ALWAYS = ("not_found", "method_not_allowed", "internal_error", "store_unavailable")
+ALWAYS = ("internal_error", "store_unavailable", "stale_version")
 """Problems of every operation."""
 WITH_KEY = ("unauthorized", "forbidden", "too_many_requests")
 """Problems of every operation that wants a key."""
@@ -100,9 +100,11 @@ class Operation:
         permission: what the caller needs; None needs no key.
         path_params: what each part of the path is.
         body: struct of the body; `is_body_optional` takes an empty one, too.
-        query: struct of the parameters.
+        query: struct of the parameters; `query_params` says what each one is.
         problems: codes beside those that every operation of its kind has.
         body_example: a body that works in the demo.
+        links: what its answer leads to: the name of an operation, and an expression of OpenAPI for
+            each of its parameters.
     """
 
     name: str
@@ -119,8 +121,10 @@ class Operation:
     body: type[msgspec.Struct] | None = None
     is_body_optional: bool = False
     query: type[msgspec.Struct] | None = None
+    query_params: dict[str, str] = field(default_factory=dict)
     problems: Sequence[str] = ()
     body_example: Any = None
+    links: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def all_problems(self) -> list[str]:
         """Every code that it may answer with, each once."""

@@ -14,29 +14,28 @@ from tillgate.core.model import Status
 from tillgate.gateway.resources import PaymentResource, payment_resource
 from tillgate.store import Store
 from tillgate.store.reports import Wanted, list_payments
+from tillgate.web.bodies import PLAIN
 from tillgate.web.operations import Answer, Call, Operation, json_answer
 from tillgate.web.payments_api import GROUP
-from tillgate.web.problems import Problem
-from tillgate.web.requests import PAGE, PAGE_MAX, cursor_of, page_of, read_cursor
+from tillgate.web.requests import IDEMPOTENCY_KEY, PAGE, PAGE_MAX, page_of
 
-_CURSOR = r"pay_[0-9A-Za-z]{1,40}"
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_STATUS = "|".join(Status)
+Statuses = Annotated[str, msgspec.Meta(pattern=f"^({_STATUS})(,({_STATUS}))*$", max_length=200)]
+Cursor = Annotated[str, msgspec.Meta(pattern="^pay_[0-9A-Za-z]{1,40}$")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64, extra_json_schema=PLAIN)]
+Key = Annotated[str, msgspec.Meta(pattern=IDEMPOTENCY_KEY.pattern)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class PaymentQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payments. Several conditions all have to hold.
+    """Which payments. Several conditions all have to hold."""
 
-    `status` takes several, with commas. `created_from` is inside, `created_before` is not; both
-    have a time zone. `merchant_id` is for operators.
-    """
-
-    status: str | None = None
+    status: Statuses | None = None
     merchant_id: Id | None = None
     store_id: Id | None = None
     terminal_id: Id | None = None
     merchant_order_id: Id | None = None
-    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=255)] | None = None
+    idempotency_key: Key | None = None
     id: Id | None = None
     payment_id: Id | None = None
     wallet: Id | None = None
@@ -44,7 +43,25 @@ class PaymentQuery(msgspec.Struct, frozen=True, kw_only=True):
     created_from: Moment | None = None
     created_before: Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] = PAGE
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    cursor: Cursor | None = None
+
+
+QUERY_PARAMS = {
+    "status": "One or several, with commas.",
+    "merchant_id": "For operators; a merchant's key has one.",
+    "store_id": "Of that store.",
+    "terminal_id": "Of that terminal.",
+    "merchant_order_id": "All attempts of that order.",
+    "idempotency_key": "The one that was opened with that key.",
+    "id": "That one.",
+    "payment_id": "The one that the network calls so.",
+    "wallet": "Paid with that wallet, such as `KAKAOPAY`.",
+    "route": "Taken by that connector, such as `alipay_plus`.",
+    "created_from": "Placed then or later. With a time zone.",
+    "created_before": "Placed earlier than that. With a time zone.",
+    "limit": "At most so many.",
+    "cursor": "`next_cursor` of the page before, as it came.",
+}
 
 
 class PaymentPage(msgspec.Struct, frozen=True):
@@ -74,8 +91,8 @@ class PaymentList:
                 " by `idempotency_key`. A till sees its own store's only.",
                 permission=Permission.READ,
                 query=PaymentQuery,
+                query_params=QUERY_PARAMS,
                 answers=(Answer(status=200, description="Newest first.", body=PaymentPage),),
-                problems=("invalid_cursor",),
                 handler=self.find,
             )
         ]
@@ -87,7 +104,6 @@ class PaymentList:
         own_merchant = caller.merchant_id or query.merchant_id
         own_store = caller.store_id or query.store_id
         is_mine = query.merchant_id in (None, own_merchant) and query.store_id in (None, own_store)
-        before = read_cursor(query.cursor, _CURSOR)
         wanted = Wanted(
             merchant_id=own_merchant,
             store_id=own_store,
@@ -97,12 +113,12 @@ class PaymentList:
             payment_request_id=query.id,
             payment_id=query.payment_id,
             connectors=self._connectors,
-            statuses=_statuses(query.status),
+            statuses=[Status(word) for word in query.status.split(",")] if query.status else (),
             wallet=query.wallet,
             route=query.route,
             placed_from=query.created_from,
             placed_before=query.created_before,
-            before=before,
+            before=query.cursor,
         )
         # What belongs to others is as if it were not there.
         found = await list_payments(self._store, wanted, query.limit + 1) if is_mine else []
@@ -110,16 +126,6 @@ class PaymentList:
         return json_answer(
             PaymentPage(
                 payments=[payment_resource(payment) for payment in page],
-                next_cursor=cursor_of(last.payment_request_id) if last else None,
+                next_cursor=last.payment_request_id if last else None,
             )
         )
-
-
-def _statuses(text: str | None) -> tuple[Status, ...]:
-    if text is None:
-        return ()
-    try:
-        return tuple(Status(word) for word in text.split(","))
-    except ValueError:
-        words = ", ".join(Status)
-        raise Problem("invalid_parameter", f"Say one or more of {words}.", path="?status") from None

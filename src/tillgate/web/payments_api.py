@@ -17,6 +17,7 @@ from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.resources import Amount, PaymentResource, iso, payment_resource
 from tillgate.merchants import Directory
 from tillgate.store import Store
+from tillgate.web.bodies import PLAIN
 from tillgate.web.operations import Answer, Call, Operation, json_answer
 from tillgate.web.requests import (
     APPLIED,
@@ -30,11 +31,24 @@ from tillgate.web.requests import (
 
 GROUP = "Payments"
 PAYMENT_ID = {"id": "The payment's `id`."}
+EXAMPLE_CODE = "281006020000000000000001"
 EXAMPLE = {
-    "code": "281006020000000000000001",
+    "code": EXAMPLE_CODE,
     "order": {"merchant_order_id": "0042", "amount": {"currency": "JPY", "value": 100}},
 }
+LINKS = {
+    name: {"id": "$response.body#/id"}
+    for name in ("getPayment", "cancelPayment", "listPaymentEvents")
+}
 _HEADERS = {"Location": "Where to read the payment again.", "ETag": "Its version."}
+
+
+OrderId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, extra_json_schema=PLAIN)]
+Description = Annotated[str, msgspec.Meta(min_length=1, max_length=256, extra_json_schema=PLAIN)]
+Code = Annotated[
+    str, msgspec.Meta(extra_json_schema={"pattern": "^[0-9]{16,32}$", "examples": [EXAMPLE_CODE]})
+]
+"""Others are answered `code_not_recognised`, not `invalid_field`: a cashier scanned them."""
 
 
 class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,9 +56,9 @@ class OrderBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     256).
     """
 
-    merchant_order_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    merchant_order_id: OrderId
     amount: Amount
-    description: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+    description: Description | None = None
 
 
 class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,7 +66,7 @@ class PaymentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     one.
     """
 
-    code: str
+    code: Code
     order: OrderBody
     store_id: str | None = None
     terminal_id: str | None = None
@@ -112,6 +126,7 @@ class PaymentsApi:
                 headers=(IDEMPOTENCY_KEY, PREFER),
                 body=PaymentBody,
                 body_example=EXAMPLE,
+                links=LINKS,
                 answers=(
                     _answer(201, "A new payment, and final."),
                     _answer(200, "The payment that the same request opened before, and final."),
@@ -162,6 +177,7 @@ class PaymentsApi:
                 body=CancelBody,
                 is_body_optional=True,
                 body_example={},
+                links=LINKS,
                 answers=(
                     _answer(200, "CANCELLED, or FAILED with nothing to give back."),
                     _answer(202, "The network is still asked: read it again, or wait for it."),

@@ -16,44 +16,45 @@ from tillgate.core.errors import GatewayError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
 
-STATUS: dict[str, int] = {
+_TABLE: tuple[tuple[str, int, str], ...] = (
     # About the message.
-    "malformed_json": 400,
-    "duplicate_key": 400,
-    "body_incomplete": 400,
-    "idempotency_key_missing": 400,
-    "idempotency_key_invalid": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "method_not_allowed": 405,
-    "body_too_large": 413,
-    "too_many_requests": 429,
+    ("malformed_json", 400, "The body is not JSON in UTF-8."),
+    ("duplicate_key", 400, "A key stands twice in one object."),
+    ("body_incomplete", 400, "The body ended early: send it again."),
+    ("idempotency_key_missing", 400, "This operation needs an Idempotency-Key."),
+    ("idempotency_key_invalid", 400, "One header, 1 to 255 visible ASCII characters."),
+    ("unauthorized", 401, "No key, or none that opens anything."),
+    ("forbidden", 403, "The key may not do this; the sentence says which role may."),
+    ("not_found", 404, "There is nothing at this address."),
+    ("method_not_allowed", 405, "The address takes another method, named in Allow."),
+    ("body_too_large", 413, "A body has at most 64 KiB."),
+    ("too_many_requests", 429, "Send the same again after Retry-After."),
     # About what it asks for.
-    "missing_field": 422,
-    "unknown_field": 422,
-    "invalid_field": 422,
-    "invalid_request": 422,
-    "unknown_parameter": 422,
-    "invalid_parameter": 422,
-    "invalid_cursor": 422,
-    "invalid_amount": 422,
-    "code_not_recognised": 422,
-    "no_route": 422,
-    "idempotency_key_reused": 422,
-    "payment_not_found": 404,
-    "order_already_has_a_payment": 409,
-    "cannot_cancel": 409,
-    "cannot_resolve": 409,
+    ("missing_field", 422, "A required field is missing."),
+    ("unknown_field", 422, "There is no such field."),
+    ("invalid_field", 422, "A field has another form."),
+    ("invalid_request", 422, "What is asked for does not fit together."),
+    ("unknown_parameter", 422, "There is no such parameter."),
+    ("invalid_parameter", 422, "A parameter has another form."),
+    ("invalid_amount", 422, "No positive integer of minor units in a currency of ISO 4217."),
+    ("code_not_recognised", 422, "What was scanned is no payment code: scan again."),
+    ("no_route", 422, "A payment code that nobody here takes: use another method."),
+    ("idempotency_key_reused", 422, "The key belongs to another request."),
+    ("payment_not_found", 404, "There is no such payment, or it is not yours."),
+    ("order_already_has_a_payment", 409, "It is open or paid: read that payment, in `payment`."),
+    ("cannot_cancel", 409, "It is over, or must be refunded; the sentence says until when."),
+    ("cannot_resolve", 409, "There is nothing to resolve, or not so."),
     # About us.
-    "internal_error": 500,
-    "network_down": 503,
-    "store_unavailable": 503,
-    "stale_version": 503,
-    "payment_id_taken": 503,
-    "store_in_use": 503,
-    "invalid_configuration": 500,
-}
+    ("internal_error", 500, "A fault of ours. The payment, if there is one, is safe: read it."),
+    ("network_down", 503, "Nothing was charged. Try again soon, or take another method."),
+    ("store_unavailable", 503, "Send the same request with the same key again."),
+    ("stale_version", 503, "Send the same request with the same key again."),
+    ("payment_id_taken", 503, "Send the same request with the same key again."),
+    ("store_in_use", 503, "Another process serves from this database."),
+    ("invalid_configuration", 500, "The settings are wrong; at start only."),
+)
+STATUS = {code: status for code, status, _ in _TABLE}
+MEANING = {code: meaning for code, _, meaning in _TABLE}
 
 RETRY_AFTER_S = {"network_down": 5}
 """Seconds named with a 503; 1 where nothing stands here. The idempotency key makes a retry

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import TypeVar
 
@@ -83,30 +81,6 @@ def is_known(request: Request, etag: str) -> bool:
     named = ",".join(request.headers.getlist("if-none-match"))
     tags = [tag.strip().removeprefix("W/") for tag in named.split(",")]
     return etag in tags or tags == ["*"]
-
-
-def cursor_of(last: str) -> str:
-    """Where the next page begins, as text that a client passes back and does not read."""
-    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
-
-
-def read_cursor(text: str | None, pattern: str) -> str | None:
-    """The way back; None without one.
-
-    Raises:
-        Problem: it was not made here.
-    """
-    if text is None:
-        return None
-    try:
-        last = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except (binascii.Error, ValueError):
-        last = ""
-    if not re.fullmatch(pattern, last):
-        raise Problem(
-            "invalid_cursor", "Use the next_cursor of an earlier page as it came.", path="?cursor"
-        )
-    return last
 
 
 def page_of(found: list[T], limit: int) -> tuple[list[T], T | None]:

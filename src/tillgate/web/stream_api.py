@@ -42,12 +42,18 @@ LAST_EVENT_ID = Header(
 
 
 class StreamQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """`ticket` stands for a key where no header can be sent; `last_event_id` is the header's
-    stand-in.
-    """
+    """What an address may say in place of headers."""
 
     ticket: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
     last_event_id: Annotated[int, msgspec.Meta(ge=0, le=POSITION_MAX)] | None = None
+
+
+class StreamedEvent(msgspec.Struct, frozen=True):
+    """One event of the stream; `data` is the JSON that webhooks carry."""
+
+    id: str
+    event: str
+    data: str
 
 
 class TicketResource(msgspec.Struct, frozen=True):
@@ -92,11 +98,15 @@ class StreamApi:
                 permission=None,
                 headers=(LAST_EVENT_ID,),
                 query=StreamQuery,
+                query_params={
+                    "ticket": "In place of a key, where no header can be sent.",
+                    "last_event_id": "In place of `Last-Event-ID`, likewise.",
+                },
                 answers=(
                     Answer(
                         status=200,
                         description="A stream that ends when either side goes.",
-                        body=str,
+                        body=StreamedEvent,
                         media_type="text/event-stream",
                     ),
                 ),

@@ -1,0 +1,31 @@
+"""Every declared operation, with no gateway behind it: for the documents and for the tests of all
+of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from tillgate.web.codes_api import CodesApi
+from tillgate.web.operations import Operation
+from tillgate.web.operator_api import OperatorApi
+from tillgate.web.payment_list import PaymentList
+from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.stream_api import StreamApi
+
+_NOTHING = cast(Any, None)
+
+
+def merchant_operations() -> list[Operation]:
+    """What tills and back offices call; in the order of the document."""
+    return [
+        *PaymentsApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
+        *PaymentList(_NOTHING, ()).operations(),
+        *StreamApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
+        *CodesApi(_NOTHING).operations(),
+    ]
+
+
+def operator_operations() -> list[Operation]:
+    """What operators call."""
+    return OperatorApi(_NOTHING, _NOTHING).operations()
