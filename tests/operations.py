@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 from tillgate.web.codes_api import CodesApi
+from tillgate.web.keys_api import KeysApi
 from tillgate.web.operations import Operation
 from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
 
 _NOTHING = cast(Any, None)
@@ -28,4 +30,8 @@ def merchant_operations() -> list[Operation]:
 
 def operator_operations() -> list[Operation]:
     """What operators call."""
-    return OperatorApi(_NOTHING, _NOTHING).operations()
+    return [
+        *OperatorApi(_NOTHING, _NOTHING, _NOTHING, ()).operations(),
+        *RegistryApi(_NOTHING, _NOTHING, _NOTHING).operations(),
+        *KeysApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_live=False).operations(),
+    ]

@@ -24,7 +24,8 @@ from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
 from tillgate.merchants import Directory, hash_key, read_directory
-from tillgate.server import Address, Protocol, listen, url_of
+from tillgate.server import Address, Protocol, listen, port_of, url_of
+from tillgate.web.app import ByPort
 from tillgate.wiring import build_gateway
 
 CLIENT_ID = "SANDBOX_5Y0000000000"
@@ -127,7 +128,9 @@ def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
         store_path=folder / "tillgate.sqlite3",
         seal_key=SEAL_KEY,
         log_level="INFO",
-        directory=directory(),
+        seed=directory(),
+        is_live=False,
+        admin_listen=Address("127.0.0.1", 0),
         connectors=(alipay_plus_settings(network_url),),
     )
 
@@ -141,20 +144,20 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, listener: socket.socket) -> AsyncIterator[str]:
+async def serving(app: Any, *listeners: socket.socket) -> AsyncIterator[str]:
     """Serve an application in this loop; gives its URL."""
     config = uvicorn.Config(
         app, lifespan="on", log_config=None, http=Protocol, timeout_graceful_shutdown=2
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+    task = asyncio.create_task(server.serve(sockets=list(listeners)))
     while not server.started:
         if task.done():
             await task
             raise AssertionError("the application did not start")
         await asyncio.sleep(0.002)
     try:
-        yield url_of(listener)
+        yield url_of(listeners[0])
     finally:
         server.should_exit = True
         await task
@@ -167,6 +170,7 @@ class Api:
     url: str
     session: aiohttp.ClientSession
     on_stop: Callable[[], None] = lambda: None
+    admin_url: str = ""
 
     async def post(
         self, body: Any, key: str | None = "key-1", wait: int = 0, **headers: str
@@ -187,8 +191,21 @@ class Api:
         headers = {"Authorization": f"Bearer {key}"}
         if wait:
             headers["Prefer"] = f"wait={wait}"
-        async with self.session.get(self.url + path, headers=headers) as response:
+        async with self.session.get(self.at(path), headers=headers) as response:
             return response.status, await response.json(content_type=None)
+
+    def at(self, path: str) -> str:
+        """The whole address: operators have one of their own."""
+        return (self.admin_url if path.startswith("/admin") else self.url) + path
+
+    async def admin(
+        self, method: str, path: str, body: Any = None, key: str = OPERATOR_KEY
+    ) -> tuple[int, Any]:
+        """A call of operators' API; `path` begins behind `/admin/v1`."""
+        headers = {"Authorization": f"Bearer {key}"}
+        url = f"{self.admin_url}/admin/v1{path}"
+        async with self.session.request(method, url, json=body, headers=headers) as response:
+            return response.status, await response.json() if response.status != 204 else None
 
 
 @contextlib.asynccontextmanager
@@ -196,9 +213,11 @@ async def gateway(folder: Path, network_url: str, **changes: Any) -> AsyncIterat
     """A whole gateway on a loopback port, with a client."""
     listener = listen(Address("127.0.0.1", 0))
     settings = replace(gateway_settings(folder, network_url), **changes)
+    admin = listen(Address("127.0.0.1", 0))
     built = build_gateway(settings, url_of(listener))
-    async with serving(built.app, listener) as url, aiohttp.ClientSession() as session:
-        yield Api(url, session, built.on_stop)
+    app = ByPort(built.app, built.admin, port_of(admin))
+    async with serving(app, listener, admin) as url, aiohttp.ClientSession() as session:
+        yield Api(url, session, built.on_stop, url_of(admin))
 
 
 def order(**changes: Any) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def test_the_first_settings_load_for_both_sides(folder):
     assert gateway.listen == Address("127.0.0.1", 8080)
     assert gateway.store_path == folder / "tillgate.sqlite3"
     assert gateway.connectors[0].base_url == "http://127.0.0.1:9090"
-    assert list(gateway.directory.merchants) == ["M00000000001"]
+    assert list(gateway.seed.merchants) == ["M00000000001"]
     sandbox = load_sandbox({}, folder / "tillgate.toml")
     assert list(sandbox.acquirers) == [gateway.connectors[0].client_id]
 

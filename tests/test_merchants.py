@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.support import API_KEY, merchant_document
 from tillgate.core.errors import ConfigError
 from tillgate.merchants import hash_key, read_directory
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 def read(*merchants: dict):
@@ -17,17 +20,17 @@ def read(*merchants: dict):
 
 def test_a_key_leads_to_its_merchant_and_only_its_hash_is_kept():
     directory = read(merchant_document(1, "tg_test_a"), merchant_document(2, "tg_test_b"))
-    assert directory.caller("tg_test_a").merchant_id == "M00000000001"
-    assert directory.caller("tg_test_b").merchant_id == "M00000000002"
-    assert directory.caller("") is None
-    assert directory.caller(hash_key("tg_test_a")) is None
+    assert directory.caller("tg_test_a", NOW).merchant_id == "M00000000001"
+    assert directory.caller("tg_test_b", NOW).merchant_id == "M00000000002"
+    assert directory.caller("", NOW) is None
+    assert directory.caller(hash_key("tg_test_a"), NOW) is None
     assert "tg_test_a" not in repr(directory)
 
 
 def test_a_test_key_under_a_live_id_opens_nothing():
     document = merchant_document(1, "tg_test_a")
     document["key"][0]["id"] = "tg_live_1"
-    assert read(document).caller("tg_test_a") is None
+    assert read(document).caller("tg_test_a", NOW) is None
 
 
 def changed(path: str, value) -> dict:
@@ -73,7 +76,7 @@ def test_a_mistake_is_named_with_its_place(path, value, place):
 def test_what_stands_twice_is_refused():
     with pytest.raises(ConfigError) as caught:
         read(merchant_document(1, API_KEY), merchant_document(1, API_KEY))
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.problems) == 3
 
 
 @pytest.mark.parametrize("document", [{}, {"merchant": []}, {"shop": []}])

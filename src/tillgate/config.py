@@ -29,14 +29,16 @@ _CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """Everything `serve` needs."""
+    """Everything `serve` needs. `seed` begins an empty registry."""
 
     listen: Address
     public_url: str
     store_path: Path
     seal_key: bytes
     log_level: str
-    directory: Directory
+    seed: Directory | None
+    is_live: bool
+    admin_listen: Address
     connectors: tuple[ConnectorSettings, ...]
     routing: RoutingSettings = field(default_factory=RoutingSettings)
 
@@ -74,12 +76,16 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         store_path=_store_path(source),
         seal_key=_seal_key(source),
         log_level=source.one_of("gateway", "log_level", ("DEBUG", "INFO", "WARNING", "ERROR")),
-        directory=_directory(source),
+        seed=_seed(source),
+        is_live=source.one_of("gateway", "env", ("test", "live")) == "live",
+        admin_listen=source.address("admin", "listen"),
         connectors=_connectors(source),
         routing=read_routing(source),
     )
-    if source.one_of("gateway", "env", ("test", "live")) == "live":
+    if settings.is_live:
         source.problems += _not_for_live(settings)
+    if settings.admin_listen.port == settings.listen.port != 0:
+        source.note("admin", "listen", "needs a port of its own, beside gateway.listen")
     source.finish()
     return settings
 
@@ -119,7 +125,8 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
     for name, url in addresses:
         if urlsplit(url).scheme != "https":
             problems.append(f"{name}: must be an https address when gateway.env is live")
-    if any(key_id.startswith("tg_test_") for key_id in settings.directory.key_ids):
+    keys = settings.seed.keys if settings.seed else ()
+    if any(key.caller.key_id.startswith("tg_test_") for key in keys):
         problems.append("gateway.merchants_file: has tg_test_ keys, but gateway.env is live")
     return problems
 
@@ -143,8 +150,10 @@ def _seal_key(source: Source) -> bytes:
     return key
 
 
-def _directory(source: Source) -> Directory:
+def _seed(source: Source) -> Directory | None:
     name = source.text("gateway", "merchants_file")
+    if not name:
+        return None
     raw = source.bytes_of("gateway", "merchants_file")
     try:
         return read_directory(tomllib.loads(raw.decode()), name)
@@ -152,7 +161,7 @@ def _directory(source: Source) -> Directory:
         source.note("gateway", "merchants_file", f"{name} is not TOML: {error}")
     except ConfigError as error:
         source.problems += error.problems if raw else []
-    return Directory({}, {}, ())
+    return None
 
 
 def _connectors(source: Source) -> tuple[ConnectorSettings, ...]:

@@ -1,16 +1,19 @@
 """Who may sell where, and with which key: merchants, their stores, terminals and API keys; and the
 acquirer's operators with theirs.
 
-Read from a TOML file for now; a later release keeps them in the store behind the same `Directory`.
-Keys are held as SHA-256 hashes: they are 256 random bits, so a slow password hash would add
-nothing.
+The store is the one truth (`store/registry.py`); a `Directory` is what of it a process holds in
+memory, so that no request reads the database for its key. A TOML file of the same things begins an
+empty registry. Keys are held as SHA-256 hashes: they are 256 random bits, so a slow password hash
+would add nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tillgate.core.access import Caller, Role
@@ -27,9 +30,10 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """A till."""
+    """A till. A closed one takes no new payments; what it took goes on."""
 
     id: str
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Store:
     name: str
     mcc: str
     terminals: dict[str, Terminal]
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +58,58 @@ class Merchant:
     city: str | None
     settlement_currency: str
     stores: dict[str, Store]
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key as it is kept: never the key itself.
+
+    Attributes:
+        caller: what it opens.
+        expires_at: it opens nothing from then on, aware UTC; None for never.
+        label: for people.
+    """
+
+    caller: Caller
+    key_hash: str = field(repr=False)
+    expires_at: datetime | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """All merchants by id, and whose each key is, by its hash. `key_ids` names all keys."""
+    """All merchants by id, and all keys that are not revoked."""
 
-    merchants: dict[str, Merchant]
-    _by_key_hash: dict[str, Caller] = field(repr=False)
-    key_ids: tuple[str, ...]
+    merchants: Mapping[str, Merchant]
+    keys: Sequence[ApiKey]
+    _by_hash: dict[str, ApiKey] = field(init=False, repr=False, compare=False)
+    _by_id: dict[str, ApiKey] = field(init=False, repr=False, compare=False)
 
-    def caller(self, key: str) -> Caller | None:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_hash", {key.key_hash: key for key in self.keys})
+        object.__setattr__(self, "_by_id", {key.caller.key_id: key for key in self.keys})
+
+    def caller(self, key: str, now: datetime) -> Caller | None:
         """Whose API key this is, or None.
 
         Only the key's hash is compared, and an attacker cannot steer a hash byte by byte, so the
         look-up gives no timing to learn from.
         """
-        caller = self._by_key_hash.get(hash_key(key))
+        found = self._by_hash.get(hash_key(key))
+        if found is None or _is_over(found, now):
+            return None
         # The id says what the key is for; a test key under a live id opens nothing.
-        is_fit = caller is not None and key[:_PREFIX] == caller.key_id[:_PREFIX]
-        return caller if is_fit else None
+        return found.caller if key[:_PREFIX] == found.caller.key_id[:_PREFIX] else None
 
-    def caller_by_id(self, key_id: str) -> Caller | None:
-        """Whose key has this id, or None where there is none (any more)."""
-        return next((one for one in self._by_key_hash.values() if one.key_id == key_id), None)
+    def caller_by_id(self, key_id: str, now: datetime) -> Caller | None:
+        """Whose key has this id, or None where it opens nothing (any more)."""
+        found = self._by_id.get(key_id)
+        return None if found is None or _is_over(found, now) else found.caller
+
+
+def _is_over(key: ApiKey, now: datetime) -> bool:
+    return key.expires_at is not None and now >= key.expires_at
 
 
 def hash_key(key: str) -> str:
@@ -118,28 +151,29 @@ def read_directory(document: dict[str, Any], source: str) -> Directory:
         problems.append(f"{source}: no [[merchant]]")
     if problems:
         raise ConfigError(problems)
-    return Directory(merchants, keys.by_hash, tuple(keys.ids))
+    return Directory(merchants, tuple(keys.by_hash.values()))
 
 
 class _Keys:
     """Reads the `key` tables of merchants and operators; no key may stand twice."""
 
     def __init__(self, problems: list[str]) -> None:
-        self.by_hash: dict[str, Caller] = {}
-        self.ids: list[str] = []
+        self.by_hash: dict[str, ApiKey] = {}
         self._problems = problems
 
     def read(self, fields: _Fields, holder: Merchant | str) -> None:
         """The keys of a merchant, or of the operator with that id."""
         for key in fields.tables("key"):
             key_id = key.text("id", 64, _KEY_ID, "tg_test_... or tg_live_...")
-            self.ids.append(key_id)
             hashed = key.text("hash", 71)
             if hashed and not _HASH.match(hashed):
                 self._problems.append(f"{key.place}.hash: not sha256: and 64 hex digits")
             if hashed in self.by_hash:
                 self._problems.append(f"{key.place}.hash: the same key stands twice")
-            self.by_hash[hashed] = self._caller(key, key_id, holder)
+            if any(one.caller.key_id == key_id for one in self.by_hash.values()):
+                self._problems.append(f"{key.place}.id: {key_id!r} is used twice")
+            caller = self._caller(key, key_id, holder)
+            self.by_hash[hashed] = ApiKey(caller=caller, key_hash=hashed)
             key.finish()
 
     def _caller(self, key: _Fields, key_id: str, holder: Merchant | str) -> Caller:

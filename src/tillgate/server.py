@@ -96,10 +96,15 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def port_of(listener: socket.socket) -> int:
+    """Of a bound socket."""
+    port: int = listener.getsockname()[1]
+    return port
+
+
 def serve(
-    app: Starlette,
-    listener: socket.socket,
-    *,
+    app: ASGIApp,
+    *listeners: socket.socket,
     on_ready: Callable[[], None],
     on_stop: Callable[[], None] = lambda: None,
     on_hangup: Callable[[], object] | None = None,
@@ -120,7 +125,7 @@ def serve(
         if on_hangup is not None:
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, on_hangup)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=list(listeners))
 
     # uvicorn raises the signal again after its clean stop; the stop is what was asked for.
     with contextlib.suppress(KeyboardInterrupt):

@@ -78,11 +78,18 @@ SETTINGS = (
     Setting(
         "gateway",
         "merchants_file",
-        "merchants.toml",
-        "merchants, stores, terminals, operators, hashed keys",
+        "",
+        "merchants, stores, terminals, operators and hashed keys that an empty registry begins"
+        " with; not read again",
     ),
     Setting("gateway", "seal_key_file", None, "32 bytes in base64; seals stored pay requests"),
     Setting("gateway", "log_level", "INFO", "DEBUG, INFO, WARNING or ERROR"),
+    Setting(
+        "admin",
+        "listen",
+        "127.0.0.1:8081",
+        "host:port of operators' API and metrics; never open to tills or the network",
+    ),
     Setting("alipay_plus", "base_url", None, "the gateway endpoint that Alipay+ names"),
     Setting("alipay_plus", "client_id", None, "assigned by Alipay+"),
     Setting("alipay_plus", "private_key_file", None, "the acquirer's RSA key, PEM or base64 DER"),

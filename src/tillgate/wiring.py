@@ -19,6 +19,7 @@ from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.registry import Registry
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
 from tillgate.gateway.streams import Streams
@@ -28,12 +29,14 @@ from tillgate.web import notify_api
 from tillgate.web.app import create_app
 from tillgate.web.codes_api import CodesApi
 from tillgate.web.gate import KeyGate
+from tillgate.web.keys_api import KeysApi
 from tillgate.web.openapi import describe
 from tillgate.web.operations import make_routes
 from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.reference import reference_routes
+from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
 
 log = logging.getLogger(__name__)
@@ -41,9 +44,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The application, and what to call as soon as a stop has begun, and on SIGHUP."""
+    """The applications for tills and networks and for operators, and what to call as soon as a stop
+    has begun, and on SIGHUP. The first one's lifespan is the gateway's.
+    """
 
     app: Starlette
+    admin: Starlette
     on_stop: Callable[[], None]
     on_hangup: Callable[[], object]
 
@@ -64,6 +70,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     connectors = OfPayments(by_section)
     sealer = Sealer(settings.seal_key, new_secret)
     store = open_sqlite(settings.store_path)
+    registry = Registry(store, clock, is_live=settings.is_live)
     follower = Follower(store, connectors, sealer, clock)
     routing = settings.routing
     takes = {each.name: each.takes for each in settings.connectors}
@@ -82,6 +89,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await registry.start(settings.seed)
         for connector in by_section.values():
             await connector.start()
         taken_up = await follower.recover()
@@ -91,29 +99,44 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             yield
         finally:
             await follower.stop()
+            await registry.stop()
             for connector in by_section.values():
                 await connector.close()
             await store.close()
 
     streams = Streams(store)
-    gate = KeyGate(settings.directory)
+    gate = KeyGate(registry)
 
     def on_stop() -> None:
         follower.release_waiters()
         streams.stop()
 
     operations = [
-        *PaymentsApi(settings.directory, acceptance, interventions, follower, store).operations(),
+        *PaymentsApi(registry, acceptance, interventions, follower, store).operations(),
         *PaymentList(store, list(by_section)).operations(),
-        *StreamApi(store, streams, settings.directory, gate.admit, clock, new_token).operations(),
+        *StreamApi(store, streams, registry, gate.admit, clock, new_token).operations(),
         *CodesApi(routes).operations(),
     ]
-    addresses = [
-        *make_routes([*operations, *OperatorApi(interventions, follower).operations()], gate),
+    operators = [
+        *OperatorApi(store, interventions, follower, list(by_section)).operations(),
+        *RegistryApi(store, registry, clock).operations(),
+        *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
+    ]
+    everybodys = [
+        *make_routes(operations, gate),
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
     ]
-    return Gateway(create_app(addresses, lifespan, follower.networks), on_stop, routes.reload)
+    admin = [
+        *make_routes(operators, gate),
+        *reference_routes(describe("Tillgate for operators", operators), "/admin"),
+    ]
+    return Gateway(
+        app=create_app(everybodys, follower.networks, lifespan),
+        admin=create_app(admin, follower.networks),
+        on_stop=on_stop,
+        on_hangup=routes.reload,
+    )
 
 
 def _notify_url(connector: ConnectorSettings, public_url: str, listen_url: str) -> str | None:

@@ -107,7 +107,7 @@ def test_serve_without_settings_lists_every_missing_one(tmp_path):
         check=False,
     )
     assert done.returncode == 2
-    for name in ("seal_key_file", "merchants_file", "base_url", "client_id", "private_key_file"):
+    for name in ("seal_key_file", "base_url", "client_id", "private_key_file"):
         assert name in done.stderr
     assert "tillgate keys new" in done.stderr
 

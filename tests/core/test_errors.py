@@ -22,6 +22,8 @@ CODES = {
     "KeyReused": "idempotency_key_reused",
     "OrderTaken": "order_already_has_a_payment",
     "NotAllowed": "forbidden",
+    "AlreadyThere": "already_there",
+    "NotThere": "not_there",
     "PaymentNotFound": "payment_not_found",
     "StoreError": "store_unavailable",
     "StaleVersion": "stale_version",

@@ -76,7 +76,7 @@ async def ask(api, path, body=None, key=API_KEY, wait=0):
     if wait:
         headers["Prefer"] = f"wait={wait}"
     data = None if body is None else json.dumps(body)
-    async with api.session.post(api.url + path, data=data, headers=headers) as response:
+    async with api.session.post(api.at(path), data=data, headers=headers) as response:
         return response.status, await response.json(content_type=None)
 
 

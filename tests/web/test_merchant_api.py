@@ -352,7 +352,7 @@ def test_a_replay_is_answered_whatever_became_of_the_merchants_tills(tmp_path):
 
     async def run():
         known = read_directory({"merchant": [two_tills]}, "m.toml")
-        async with gateway(tmp_path, SILENT, directory=known) as api:
+        async with gateway(tmp_path, SILENT, seed=known) as api:
             return await later(api, None)
 
     again, other = asyncio.run(run())

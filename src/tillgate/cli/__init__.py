@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tillgate import __version__
+from tillgate.cli.operator_commands import add_operators
 from tillgate.cli.parsers import (
     add_certify_options,
     add_sandbox_actions,
@@ -78,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_show,
         add_cancel,
         add_resolve,
+        add_operators,
         add_code,
         _keys,
         _lifecycle,
@@ -126,6 +128,11 @@ def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         run,
     )
     add_server_options(parser)
+    parser.add_argument(
+        "--admin-listen",
+        metavar="HOST:PORT",
+        help="operators' API and metrics (default: the setting admin.listen)",
+    )
     parser.add_argument(
         "--workers",
         type=positive,

@@ -175,14 +175,14 @@ def _both_sides(folder: Path, out: IO[str]) -> Iterator[_Sides]:
     if not settings.exists():
         write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
     with contextlib.ExitStack() as children:
-        sandbox = children.enter_context(_child("sandbox", settings, {}))
+        [sandbox] = children.enter_context(_child("sandbox", settings, {}))
         reached = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}
-        gateway = children.enter_context(_child("serve", settings, reached))
+        gateway, admin = children.enter_context(_child("serve", settings, reached))
         till, operator = folder / "till.toml", folder / "operator.toml"
         api_key = _key(till, "api_key")
         write_private(till, till_file(gateway, sandbox, api_key))
         if operator.exists():
-            write_private(operator, operator_file(gateway, _key(operator, "operator_key")))
+            write_private(operator, operator_file(admin, _key(operator, "operator_key")))
         print(f"sandbox  {sandbox}   (plays Alipay+ and the wallets)", file=out)
         print(f"gateway  {gateway}   (keys and database in {folder})", file=out, flush=True)
         yield _Sides(gateway, sandbox, api_key)
@@ -199,15 +199,18 @@ def _key(file: Path, name: str) -> str:
 
 
 @contextlib.contextmanager
-def _child(command: str, settings: Path, environ: dict[str, str]) -> Iterator[str]:
+def _child(command: str, settings: Path, environ: dict[str, str]) -> Iterator[list[str]]:
     """Run one side until the block ends; it also ends when this process is killed. Gives its
-    URL.
+    URLs: the gateway has one for operators, too.
     """
+    own_ports = ["--listen", "127.0.0.1:0"]
+    if command == "serve":
+        own_ports += ["--admin-listen", "127.0.0.1:0"]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("TILLGATE_")}
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tillgate", command, "--settings", str(settings)),
-            *("--listen", "127.0.0.1:0", "--until-stdin-closes"),
+            *(*own_ports, "--until-stdin-closes"),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -219,7 +222,7 @@ def _child(command: str, settings: Path, environ: dict[str, str]) -> Iterator[st
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield _ready_url(process, process.stdout, command)
+        yield _ready_urls(process, process.stdout, command, len(own_ports) // 2)
     finally:
         with contextlib.suppress(OSError):
             process.stdin.close()
@@ -231,16 +234,18 @@ def _child(command: str, settings: Path, environ: dict[str, str]) -> Iterator[st
         process.stdout.close()
 
 
-def _ready_url(process: subprocess.Popen[str], stdout: IO[str], command: str) -> str:
+def _ready_urls(
+    process: subprocess.Popen[str], stdout: IO[str], command: str, count: int
+) -> list[str]:
     timer = threading.Timer(READY_TIMEOUT_S, process.kill)
     timer.start()
     try:
-        line = stdout.readline()
+        lines = [stdout.readline() for _ in range(count)]
     finally:
         timer.cancel()
-    if " ready on " not in line:
+    if " ready on " not in lines[0]:
         raise DemoFailed(f"`tillgate {command}` did not start; its reason stands above")
-    return line.strip().rpartition(" ")[2]
+    return [line.strip().rpartition(" ")[2] for line in lines]
 
 
 # The story

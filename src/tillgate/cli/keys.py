@@ -26,8 +26,12 @@ _SETTINGS = """\
 [gateway]
 listen = "{gateway}"
 store = "sqlite:tillgate.sqlite3"
+# Begins an empty registry; after that: `tillgate merchant`, `tillgate key`.
 merchants_file = "merchants.toml"
 seal_key_file = "seal.key"
+
+[admin]
+listen = "{admin}"
 
 [alipay_plus]
 base_url = "{network}"
@@ -114,8 +118,9 @@ hash = "{operator_key_hash}"
 """
 
 _OPERATOR = """\
-# What an operator needs: the gateway's address and a key. For `tillgate resolve`.
-gateway = "{gateway}"
+# What an operator needs: where operators reach the gateway, and a key. For `tillgate resolve`,
+# `merchant`, `store`, `terminal`, `key` and `audit`.
+admin = "{admin}"
 operator_key = "{operator_key}"
 """
 
@@ -133,11 +138,17 @@ class Addresses:
 
     gateway: str
     sandbox: str
+    admin: str = "127.0.0.1:0"
 
     @property
     def gateway_url(self) -> str:
         """For tills."""
         return f"http://{self.gateway}"
+
+    @property
+    def admin_url(self) -> str:
+        """For operators."""
+        return f"http://{self.admin}"
 
     @property
     def sandbox_url(self) -> str:
@@ -148,7 +159,9 @@ class Addresses:
 def new(arguments: argparse.Namespace) -> int:
     """Write the folder and say what is in it."""
     folder = Path(arguments.dir)
-    addresses = Addresses(gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090")
+    addresses = Addresses(
+        gateway="127.0.0.1:8080", sandbox="127.0.0.1:9090", admin="127.0.0.1:8081"
+    )
     write_folder(folder, addresses, arguments.direct)
     print(f"""\
 Wrote fresh test keys and first settings to {folder}. Start both sides, each in its terminal:
@@ -173,7 +186,11 @@ def write_folder(folder: Path, addresses: Addresses, direct: Sequence[str] = ())
     """
     acquirer, network = new_private_key(), new_private_key()
     api_key, operator_key = f"tg_test_{new_token()}", f"tg_test_{new_token()}"
-    fields = {"gateway": addresses.gateway, "sandbox": addresses.sandbox}
+    fields = {
+        "gateway": addresses.gateway,
+        "sandbox": addresses.sandbox,
+        "admin": addresses.admin,
+    }
     files = {
         "acquirer-private.pem": acquirer,
         "acquirer-public.pem": SigningKey.load(acquirer).public_pem(),
@@ -189,7 +206,7 @@ def write_folder(folder: Path, addresses: Addresses, direct: Sequence[str] = ())
             operator_key_id=operator_key[:12],
             operator_key_hash=hash_key(operator_key),
         ).encode(),
-        "operator.toml": operator_file(addresses.gateway_url, operator_key),
+        "operator.toml": operator_file(addresses.admin_url, operator_key),
         "till.toml": till_file(addresses.gateway_url, addresses.sandbox_url, api_key),
     }
     for name in direct:
@@ -220,9 +237,9 @@ def till_file(gateway_url: str, sandbox_url: str, api_key: str) -> bytes:
     return _TILL.format(gateway=gateway_url, network=sandbox_url, api_key=api_key).encode()
 
 
-def operator_file(gateway_url: str, operator_key: str) -> bytes:
+def operator_file(admin_url: str, operator_key: str) -> bytes:
     """The settings of an operator."""
-    return _OPERATOR.format(gateway=gateway_url, operator_key=operator_key).encode()
+    return _OPERATOR.format(admin=admin_url, operator_key=operator_key).encode()
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -1,30 +1,66 @@
-"""`tillgate resolve`: an operator says, with evidence, what became of a payment that nobody could
-decide. Goes through the running gateway, which alone writes its database.
+"""What operators do on the command line: merchants, stores, terminals, keys, the audit, and
+payments that wait for a person. It goes through the running gateway, which alone writes its
+database.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from tillgate.cli.till import NoAnswer, call, print_payment, print_problem, read_text, setting_of
+from tillgate.cli.till import (
+    Answer,
+    NoAnswer,
+    call,
+    print_payment,
+    print_problem,
+    read_text,
+    setting_of,
+)
 
 FILE_VARIABLE = "TILLGATE_OPERATOR"
+PAGE = 100
+
+
+class _Admin:
+    """Operators' API, as this operator reaches it."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._url = arguments.admin or _setting(arguments, "admin", "TILLGATE_ADMIN_URL")
+        if arguments.operator_key_file:
+            self._key = read_text(Path(arguments.operator_key_file)).strip()
+        else:
+            self._key = _setting(arguments, "operator_key", "TILLGATE_OPERATOR_KEY")
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        return call(self._url, method, path, body, {"Authorization": f"Bearer {self._key}"})
+
+    def pages(self, path: str, list_name: str, **query: str) -> Iterator[Answer | dict[str, Any]]:
+        """Every item of every page; an answer that is a problem ends it."""
+        cursor: str | None = None
+        while True:
+            asked = {**query, "limit": PAGE, **({"cursor": cursor} if cursor else {})}
+            answer = self.call("GET", f"{path}?{urlencode(asked)}")
+            if answer.status >= 400:
+                yield answer
+                return
+            yield from answer.body[list_name]
+            cursor = answer.body["next_cursor"]
+            if cursor is None:
+                return
 
 
 def resolve(arguments: argparse.Namespace) -> int:
-    """Resolve it and print it; 1 when the gateway refuses, 3 when it does not answer."""
-    url = arguments.gateway or _setting(arguments, "gateway", "TILLGATE_GATEWAY_URL")
-    if arguments.operator_key_file:
-        key = read_text(Path(arguments.operator_key_file)).strip()
-    else:
-        key = _setting(arguments, "operator_key", "TILLGATE_OPERATOR_KEY")
-    path = f"/admin/v1/payments/{quote(arguments.payment_id, safe='')}/resolve"
+    """Resolve a payment and print it; 1 when the gateway refuses, 3 when it does not answer."""
     body = {"status": arguments.status, "why": arguments.why}
+    path = f"/admin/v1/payments/{_quoted(arguments.payment_id)}/resolve"
     try:
-        answer = call(url, "POST", path, body, {"Authorization": f"Bearer {key}"})
+        answer = _Admin(arguments).call("POST", path, body)
     except NoAnswer as error:
         print(f"tillgate: {error}", file=sys.stderr)
         print(f"  It may be resolved. Look: tillgate show {arguments.payment_id}", file=sys.stderr)
@@ -33,6 +69,102 @@ def resolve(arguments: argparse.Namespace) -> int:
         return print_problem(answer, arguments.json)
     print_payment(answer.body, as_json=arguments.json)
     return 0
+
+
+def send(arguments: argparse.Namespace) -> int:
+    """One request that the parser made of the arguments, and its answer printed."""
+    method, path, body = arguments.request(arguments)
+    try:
+        answer = _Admin(arguments).call(method, path, body)
+    except NoAnswer as error:
+        print(f"tillgate: {error}", file=sys.stderr)
+        if method != "GET":
+            print("  It may have been done: list before you do it again.", file=sys.stderr)
+        return 3
+    if answer.status >= 400:
+        return print_problem(answer, arguments.json)
+    _print(arguments, answer.body)
+    return 0
+
+
+def show_all(arguments: argparse.Namespace) -> int:
+    """Every item of a list, a line each, or as JSON lines."""
+    path, list_name, query = arguments.request(arguments)
+    try:
+        for item in _Admin(arguments).pages(path, list_name, **query):
+            if isinstance(item, Answer):
+                return print_problem(item, arguments.json)
+            _print(arguments, item)
+    except NoAnswer as error:
+        print(f"tillgate: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def _print(arguments: argparse.Namespace, body: dict[str, Any]) -> None:
+    if arguments.json:
+        print(json.dumps(body))
+    elif body:
+        print(arguments.line(body))
+
+
+def merchant_line(merchant: dict[str, Any]) -> str:
+    """A merchant with its stores and terminals."""
+    place = " ".join(filter(None, (merchant["city"], merchant["region"])))
+    rows = [
+        f"{merchant['id']}  {merchant['name']}  MCC {merchant['mcc']}  {place}"
+        f"  {merchant['settlement_currency']}{_closed(merchant)}"
+    ]
+    for store in merchant["stores"]:
+        rows.append(f"  {store['id']}  {store['name']}  MCC {store['mcc']}{_closed(store)}")
+        rows += [f"    {each['id']}{_closed(each)}" for each in store["terminals"]]
+    return "\n".join(rows)
+
+
+def key_line(key: dict[str, Any]) -> str:
+    """A key, what it is for and whether it still opens anything."""
+    reach = (key["operator_id"], key["merchant_id"], key["store_id"], key["terminal_id"])
+    until = key["revoked_at"] and f"revoked {key['revoked_at']}"
+    until = until or (key["expires_at"] and f"until {key['expires_at']}")
+    parts = (
+        key["id"],
+        ",".join(key["roles"]),
+        "/".join(filter(None, reach)),
+        key["label"],
+        f"used {key['last_used_at'] or 'never'}",
+        until,
+    )
+    return "  ".join(filter(None, parts))
+
+
+def new_key_line(key: dict[str, Any]) -> str:
+    """A new key, and that it is not shown again."""
+    return f"{key['key']}\n  id {key['id']}; this is the one time that the key is shown"
+
+
+def audit_line(act: dict[str, Any]) -> str:
+    """One act."""
+    detail = " ".join(f"{name}={json.dumps(value)}" for name, value in act["detail"].items())
+    who = act["operator_id"] or "tillgate"
+    return f"{act['at']}  {who}  {act['address']}  {act['act']}  {act['subject']}  {detail}"
+
+
+def payment_line(payment: dict[str, Any]) -> str:
+    """One payment in a list."""
+    amount = payment["amount"]
+    return (
+        f"{payment['created_at']}  {payment['id']}  {payment['status']}"
+        f"  {amount['currency']}:{amount['value']}  {payment['merchant_order_id']}"
+        f"  {payment['store_id']}/{payment['terminal_id']}"
+    )
+
+
+def _closed(place: dict[str, Any]) -> str:
+    return "  closed" if place["closed"] else ""
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
 def _setting(arguments: argparse.Namespace, name: str, variable: str) -> str:

@@ -14,7 +14,7 @@ from tillgate import logs
 from tillgate.clock import SystemClock
 from tillgate.config import SandboxConfig, load_gateway, load_sandbox
 from tillgate.core.errors import ConfigError
-from tillgate.server import Address, listen, serve, url_of
+from tillgate.server import Address, listen, port_of, serve, url_of
 from tillgate.settings import parse_address
 
 if TYPE_CHECKING:
@@ -32,16 +32,21 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
         )
     settings = load_gateway(os.environ, _settings_file(arguments))
     logs.set_up(settings.log_level)
-    listener = _listen(arguments, settings.listen)
+    listener = _listen(arguments.listen, settings.listen)
+    admin = _listen(arguments.admin_listen, settings.admin_listen)
     # Imported late: a wrong setting is told at once.
+    from tillgate.web.app import ByPort
     from tillgate.wiring import build_gateway
 
-    url = url_of(listener)
+    url, admin_url = url_of(listener), url_of(admin)
     gateway = build_gateway(settings, url)
     return serve(
-        gateway.app,
+        ByPort(gateway.app, gateway.admin, port_of(admin)),
         listener,
-        on_ready=lambda: print(f"tillgate gateway ready on {url}", flush=True),
+        admin,
+        on_ready=lambda: print(
+            f"tillgate gateway ready on {url}\ntillgate operators' API on {admin_url}", flush=True
+        ),
         on_stop=gateway.on_stop,
         on_hangup=gateway.on_hangup,
         until_stdin_closes=arguments.until_stdin_closes,
@@ -56,7 +61,7 @@ def serve_sandbox(arguments: argparse.Namespace) -> int:
     from tillgate.sandbox.app import create_app
 
     settings = sandbox_settings(config)
-    listener = _listen(arguments, config.listen)
+    listener = _listen(arguments.listen, config.listen)
     url = url_of(listener)
     app = create_app(settings, SystemClock())
     return serve(
@@ -92,10 +97,10 @@ def _settings_file(arguments: argparse.Namespace) -> Path | None:
     return Path(arguments.settings) if arguments.settings else None
 
 
-def _listen(arguments: argparse.Namespace, settings_address: Address) -> socket.socket:
-    address = parse_address(arguments.listen) if arguments.listen else settings_address
+def _listen(said: str | None, settings_address: Address) -> socket.socket:
+    address = parse_address(said) if said else settings_address
     if address is None:
-        raise ConfigError(["--listen: must be HOST:PORT, such as 127.0.0.1:8080"])
+        raise ConfigError([f"{said!r}: must be HOST:PORT, such as 127.0.0.1:8080"])
     try:
         return listen(address)
     except OSError as error:

@@ -205,7 +205,7 @@ def call(
             {"Content-Type": "application/json"} | (headers or {}),
         )
         response = connection.getresponse()
-        return Answer(response.status, json.loads(response.read()))
+        return Answer(response.status, json.loads(response.read() or b"{}"))
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise NoAnswer(
             f"no answer from {parts.scheme}://{parts.netloc}: {error}",

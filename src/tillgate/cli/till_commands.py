@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 
+from tillgate.cli.operator_commands import add_operator_options
 from tillgate.cli.parsers import TILL_HELP, add_till_options, command, positive
 
 
@@ -130,16 +131,7 @@ def add_resolve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--why", required=True, metavar="TEXT", help="the evidence; kept in the payment's history"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--gateway", metavar="URL", help="default: TILLGATE_GATEWAY_URL")
-    parser.add_argument(
-        "--operator-key-file", metavar="FILE", help="default: the key in TILLGATE_OPERATOR_KEY"
-    )
-    parser.add_argument(
-        "--operator",
-        metavar="FILE",
-        help="an operator's settings, as the demo writes them (default: TILLGATE_OPERATOR)",
-    )
+    add_operator_options(parser)
 
 
 def add_code(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

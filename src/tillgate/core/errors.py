@@ -13,6 +13,8 @@ GatewayError(code)
 │   ├── NetworkDown             new sales are refused before they exist
 │   ├── CannotCancel            it is over, or its cancel window is
 │   ├── CannotResolve           an operator has nothing to say, or not that
+│   ├── AlreadyThere            what shall be added
+│   ├── NotThere                what shall be changed
 │   └── PaymentNotFound
 ├── StoreError                  the store could not do it; the caller may try again
 │   ├── StaleVersion            somebody stepped first: reload
@@ -117,6 +119,18 @@ class CannotResolve(RequestError):
     """The payment cannot be resolved so. The message says why."""
 
     code = "cannot_resolve"
+
+
+class AlreadyThere(RequestError):
+    """What shall be added is there already."""
+
+    code = "already_there"
+
+
+class NotThere(RequestError):
+    """What shall be changed or used is not there (any more)."""
+
+    code = "not_there"
 
 
 class PaymentNotFound(RequestError):

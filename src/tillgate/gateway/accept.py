@@ -217,7 +217,12 @@ def _place(caller: Caller, merchant: Merchant, asked: Asked) -> tuple[Store, Ter
     store_id = _inside(caller.store_id, asked.store_id, "$.store_id", "store")
     terminal_id = _inside(caller.terminal_id, asked.terminal_id, "$.terminal_id", "terminal")
     store = _named(merchant.stores, store_id, "$.store_id", "store")
-    return store, _named(store.terminals, terminal_id, "$.terminal_id", "terminal")
+    terminal = _named(store.terminals, terminal_id, "$.terminal_id", "terminal")
+    for place, path in ((merchant, None), (store, "$.store_id"), (terminal, "$.terminal_id")):
+        if place.is_closed:
+            what = type(place).__name__.lower()
+            raise RequestError(f"This {what} is closed: it takes no new payments.", path=path)
+    return store, terminal
 
 
 def _inside(own: str | None, named: str | None, path: str, what: str) -> str | None:

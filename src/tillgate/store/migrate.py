@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tillgate.core.errors import StoreError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision under `migrations/versions`; a test keeps the two together."""
 
 

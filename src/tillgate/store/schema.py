@@ -175,3 +175,82 @@ unmatched_notification = Table(
     Column("code", Text, nullable=False),
     Column("amount", Text),
 )
+
+merchant = Table(
+    "merchant",
+    metadata,
+    Column("merchant_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("mcc", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("city", Text),
+    Column("settlement_currency", Text, nullable=False),
+    Column("is_closed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+store = Table(
+    "store",
+    metadata,
+    Column("merchant_id", Text, primary_key=True),
+    Column("store_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("mcc", Text, nullable=False),
+    Column("is_closed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+terminal = Table(
+    "terminal",
+    metadata,
+    Column("merchant_id", Text, primary_key=True),
+    Column("store_id", Text, primary_key=True),
+    Column("terminal_id", Text, primary_key=True),
+    Column("is_closed", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Never the key itself. Rows stay after a revocation: the audit and the histories name them.
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("key_id", Text, primary_key=True),
+    Column("key_hash", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("merchant_id", Text),
+    Column("store_id", Text),
+    Column("terminal_id", Text),
+    Column("operator_id", Text),
+    Column("label", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+    UniqueConstraint("key_hash"),
+    sqlite_with_rowid=False,
+)
+
+# One row: what every node compares with what it holds in memory.
+registry_version = Table(
+    "registry_version",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("version", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True
+    ),
+    Column("at", BigInteger, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("operator_id", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("act", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)

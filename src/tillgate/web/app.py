@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tillgate.core.errors import GatewayError, OrderTaken, StoreError
 from tillgate.gateway.resources import payment_resource
@@ -28,7 +29,9 @@ async def healthz(request: Request) -> Response:
 
 
 def create_app(
-    routes: list[Route], lifespan: Lifespan, networks: Callable[[], dict[str, str]]
+    routes: list[Route],
+    networks: Callable[[], dict[str, str]],
+    lifespan: Lifespan | None = None,
 ) -> Starlette:
     """The application around the given routes; `networks` tells which of them are up."""
 
@@ -56,6 +59,21 @@ def create_app(
     # A redirect would name whatever host the request named, and lead a till's key there.
     app.router.redirect_slashes = False
     return app
+
+
+class ByPort:
+    """Two applications in one process: operators' connections come in on a port of their own."""
+
+    def __init__(self, everybodys: ASGIApp, operators: ASGIApp, operators_port: int) -> None:
+        self._everybodys = everybodys
+        self._operators = operators
+        self._port = operators_port
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Start and stop are the first one's."""
+        is_operators = scope["type"] == "http" and scope["server"][1] == self._port
+        app = self._operators if is_operators else self._everybodys
+        await app(scope, receive, send)
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

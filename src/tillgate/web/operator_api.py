@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -15,7 +16,9 @@ from tillgate.core.model import RESTING, PaymentRequestId, Status
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.resources import PaymentResource
+from tillgate.store import Store
 from tillgate.web.operations import Answer, Call, Operation
+from tillgate.web.payment_list import QUERY_PARAMS, PaymentList, PaymentPage, PaymentQuery
 from tillgate.web.payments_api import PAYMENT_ID, payment_answer, payment_of
 from tillgate.web.problems import Problem
 
@@ -34,13 +37,33 @@ class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OperatorApi:
     """The operations, with what they need."""
 
-    def __init__(self, interventions: Interventions, follower: Follower) -> None:
+    def __init__(
+        self,
+        store: Store,
+        interventions: Interventions,
+        follower: Follower,
+        connectors: Sequence[str],
+    ) -> None:
+        self._list = PaymentList(store, connectors)
         self._interventions = interventions
         self._follower = follower
 
     def operations(self) -> list[Operation]:
         """What to mount."""
         return [
+            Operation(
+                name="listAllPayments",
+                method="GET",
+                path="/admin/v1/payments",
+                group=GROUP,
+                summary="Find payments of all merchants",
+                description="`status=UNRESOLVED` are those that wait for a person.",
+                permission=Permission.ADMIN,
+                query=PaymentQuery,
+                query_params=QUERY_PARAMS,
+                answers=(Answer(status=200, description="Newest first.", body=PaymentPage),),
+                handler=self._list.find,
+            ),
             Operation(
                 name="getAnyPayment",
                 method="GET",

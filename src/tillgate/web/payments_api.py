@@ -14,8 +14,8 @@ from tillgate.core.money import Money
 from tillgate.gateway.accept import Acceptance, Asked
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
+from tillgate.gateway.registry import Registry
 from tillgate.gateway.resources import Amount, PaymentResource, iso, payment_resource
-from tillgate.merchants import Directory
 from tillgate.store import Store
 from tillgate.web.bodies import PLAIN
 from tillgate.web.operations import Answer, Call, Operation, json_answer
@@ -98,13 +98,13 @@ class PaymentsApi:
 
     def __init__(
         self,
-        directory: Directory,
+        registry: Registry,
         acceptance: Acceptance,
         interventions: Interventions,
         follower: Follower,
         store: Store,
     ) -> None:
-        self._directory = directory
+        self._registry = registry
         self._acceptance = acceptance
         self._interventions = interventions
         self._follower = follower
@@ -202,7 +202,7 @@ class PaymentsApi:
     async def create(self, call: Call) -> Response:
         """Open a payment, or find the one that the same request opened before."""
         key = idempotency_key(call.request)
-        merchant = self._directory.merchants[call.caller.merchant_id or ""]
+        merchant = self._registry.merchants[call.caller.merchant_id or ""]
         accepted = await self._acceptance.accept(call.caller, merchant, key, _asked(call.body))
         payment, seconds = accepted.payment, wait_s(call.request)
         if seconds and not payment.is_final:

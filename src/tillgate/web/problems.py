@@ -42,6 +42,8 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("idempotency_key_reused", 422, "The key belongs to another request."),
     ("payment_not_found", 404, "There is no such payment, or it is not yours."),
     ("order_already_has_a_payment", 409, "It is open or paid: read that payment, in `payment`."),
+    ("not_there", 404, "There is no such merchant, store, terminal or key (any more)."),
+    ("already_there", 409, "There is one with this id."),
     ("cannot_cancel", 409, "It is over, or must be refunded; the sentence says until when."),
     ("cannot_resolve", 409, "There is nothing to resolve, or not so."),
     # About us.

@@ -14,9 +14,9 @@ from tillgate.clock import Clock
 from tillgate.core.access import Caller, Permission
 from tillgate.core.errors import StoreError
 from tillgate.gateway.announce import payload_of
+from tillgate.gateway.registry import Registry
 from tillgate.gateway.resources import iso
 from tillgate.gateway.streams import Streams
-from tillgate.merchants import Directory
 from tillgate.store import Placed, Store
 from tillgate.store.tickets import keep_ticket, take_ticket
 from tillgate.web.operations import Answer, Call, Header, Operation, json_answer
@@ -70,14 +70,14 @@ class StreamApi:
         self,
         store: Store,
         streams: Streams,
-        directory: Directory,
+        registry: Registry,
         admit: Callable[[Any], Caller],
         clock: Clock,
         draw_token: Callable[[], str],
     ) -> None:
         self._store = store
         self._streams = streams
-        self._directory = directory
+        self._registry = registry
         self._admit = admit
         self._clock = clock
         self._draw_token = draw_token
@@ -151,7 +151,7 @@ class StreamApi:
         if query.ticket is None:
             return self._admit(call.request)
         key_id = await take_ticket(self._store, _hashed(query.ticket), self._clock.now())
-        caller = self._directory.caller_by_id(key_id) if key_id else None
+        caller = self._registry.caller_by_id(key_id) if key_id else None
         if caller is None:
             raise Problem("unauthorized", "A ticket works once and for 30 s.", path="?ticket")
         return caller
@@ -162,7 +162,7 @@ class StreamApi:
         events = self._streams.listen(caller.merchant_id, caller.store_id, after, pause_s=1)
         try:
             async for batch in events:
-                if self._directory.caller_by_id(caller.key_id) is None:
+                if self._registry.caller_by_id(caller.key_id) is None:
                     return  # the key was revoked meanwhile
                 quiet_s = 0 if batch else quiet_s + 1
                 if batch:
