@@ -23,6 +23,7 @@ from tillgate.alipayplus.signing import KeyRing, SigningKey, new_private_key
 from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
+from tillgate.core.limits import Limit
 from tillgate.merchants import Directory, hash_key, read_directory
 from tillgate.server import Address, Protocol, listen, port_of, url_of
 from tillgate.web.app import ByPort
@@ -131,6 +132,7 @@ def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
         seed=directory(),
         is_live=False,
         admin_listen=Address("127.0.0.1", 0),
+        limit=Limit(per_second=0, burst=1),
         connectors=(alipay_plus_settings(network_url),),
     )
 

@@ -18,6 +18,7 @@ from tillgate.clock import SystemClock
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.core.errors import ConfigError
+from tillgate.core.limits import Limit
 from tillgate.core.routing_table import ALIPAY_PLUS
 from tillgate.merchants import Directory, read_directory
 from tillgate.routing_settings import RoutingSettings, read_routing, read_takes
@@ -39,6 +40,7 @@ class GatewaySettings:
     seed: Directory | None
     is_live: bool
     admin_listen: Address
+    limit: Limit
     connectors: tuple[ConnectorSettings, ...]
     routing: RoutingSettings = field(default_factory=RoutingSettings)
 
@@ -79,6 +81,10 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         seed=_seed(source),
         is_live=source.one_of("gateway", "env", ("test", "live")) == "live",
         admin_listen=source.address("admin", "listen"),
+        limit=Limit(
+            per_second=source.whole("limits", "requests_per_s", 0, 1_000_000),
+            burst=source.whole("limits", "burst", 1, 1_000_000),
+        ),
         connectors=_connectors(source),
         routing=read_routing(source),
     )

@@ -85,6 +85,13 @@ SETTINGS = (
     Setting("gateway", "seal_key_file", None, "32 bytes in base64; seals stored pay requests"),
     Setting("gateway", "log_level", "INFO", "DEBUG, INFO, WARNING or ERROR"),
     Setting(
+        "limits",
+        "requests_per_s",
+        "200",
+        "requests of one key in the long run, of each process; 0: no limit",
+    ),
+    Setting("limits", "burst", "400", "requests of one key at once"),
+    Setting(
         "admin",
         "listen",
         "127.0.0.1:8081",
@@ -355,6 +362,15 @@ class Source:
         if not 0 <= value <= 3600:
             self.note(section, name, "must be a number of seconds, 0 to 3600")
         return value
+
+    def whole(self, section: str, name: str, low: int, high: int) -> int:
+        """A whole number from `low` to `high`."""
+        text = self.text(section, name)
+        is_number = text.isascii() and text.isdigit() and len(text) <= 9
+        if not is_number or not low <= int(text) <= high:
+            self.note(section, name, f"must be a whole number, {low} to {high}")
+            return low
+        return int(text)
 
     def url(self, section: str, name: str) -> str:
         """An http or https address without its last slash, or empty."""

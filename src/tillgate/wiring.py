@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings
@@ -18,6 +19,7 @@ from tillgate.connectors.missing import OfPayments
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
+from tillgate.gateway.metrics import Metrics
 from tillgate.gateway.notify import Notifications
 from tillgate.gateway.registry import Registry
 from tillgate.gateway.routes import Routes
@@ -26,7 +28,7 @@ from tillgate.gateway.streams import Streams
 from tillgate.ids import new_id, new_secret, new_token
 from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
-from tillgate.web.app import create_app
+from tillgate.web.app import create_app, metrics_answer
 from tillgate.web.codes_api import CodesApi
 from tillgate.web.gate import KeyGate
 from tillgate.web.keys_api import KeysApi
@@ -71,7 +73,8 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     sealer = Sealer(settings.seal_key, new_secret)
     store = open_sqlite(settings.store_path)
     registry = Registry(store, clock, is_live=settings.is_live)
-    follower = Follower(store, connectors, sealer, clock)
+    metrics = Metrics()
+    follower = Follower(store, connectors, sealer, clock, metrics)
     routing = settings.routing
     takes = {each.name: each.takes for each in settings.connectors}
     routes = Routes(routing.table, routing.integrations(takes), routing.source)
@@ -105,7 +108,21 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
             await store.close()
 
     streams = Streams(store)
-    gate = KeyGate(registry)
+    gate = KeyGate(registry, settings.limit, clock)
+
+    metrics.watch_now(
+        lambda: {
+            "tillgate_payments_driven": (
+                "Payments that this process follows.",
+                follower.driven_count,
+            ),
+            "tillgate_streams_open": ("Clients of the event stream.", streams.count),
+            **{
+                f"tillgate_network_up_{name}": ("1 while it answers.", float(state == "up"))
+                for name, state in follower.networks().items()
+            },
+        }
+    )
 
     def on_stop() -> None:
         follower.release_waiters()
@@ -123,13 +140,14 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
     ]
     everybodys = [
-        *make_routes(operations, gate),
+        *make_routes(operations, gate, metrics.answered),
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     admin = [
-        *make_routes(operators, gate),
+        *make_routes(operators, gate, metrics.answered),
         *reference_routes(describe("Tillgate for operators", operators), "/admin"),
+        Route("/metrics", metrics_answer(metrics), methods=["GET"]),
     ]
     return Gateway(
         app=create_app(everybodys, follower.networks, lifespan),

@@ -46,11 +46,7 @@ def test_a_merchant_from_nothing_to_a_key(tmp_path, capsys):
         ("store", "edit", "M042", "S1", "--name", "Ginza 4"),
         ("merchant", "edit", "M042", "--name", "cup Hu 2"),
         ("merchant", "show", "M042"),
-        (
-            *["key", "create", "--role", "till", "--merchant", "M042", "--store", "S1"],
-            "--label",
-            "till 7",
-        ),
+        ("key", "create", "--role", "till", "--merchant", "M042", "--store", "S1"),
     )
     assert [status for status, _, _ in told] == [0] * len(told)
     assert told[6][1] == (

@@ -26,6 +26,7 @@ from tests.support import (
     signed_answer,
 )
 from tillgate.core.access import Permission
+from tillgate.core.limits import Limit
 
 
 async def pays(call: Call):
@@ -495,3 +496,40 @@ def test_revoking_while_a_hundred_requests_come_never_lets_one_in_afterwards(tmp
 
     told = run(tmp_path, work)
     assert set(told) <= {401}
+
+
+def test_a_key_that_sends_too_much_waits_and_no_other_does(tmp_path):
+    async def work(api):
+        told = []
+        for key in (API_KEY, API_KEY, API_KEY, OTHER_API_KEY):
+            async with api.session.get(f"{api.url}/v1/payments", headers=bearer(key)) as response:
+                told.append((response.status, response.headers.get("Retry-After")))
+        return told
+
+    told = run(tmp_path, work, limit=Limit(per_second=1, burst=2))
+    assert told == [(200, None), (200, None), (429, "1"), (200, None)]
+
+
+def test_metrics_count_what_happened_and_name_nobody(tmp_path):
+    async def work(api):
+        _, payment = await api.post(order(), wait=10)
+        await api.get("/v1/payments/nothing")
+        async with api.session.get(f"{api.admin_url}/metrics") as response:
+            told = response.headers["Content-Type"], await response.text()
+        async with api.session.get(f"{api.url}/metrics") as response:
+            return payment, told, response.status
+
+    payment, (kind, text), elsewhere = run(tmp_path, work)
+    assert kind.startswith("text/plain")
+    for line in (
+        'tillgate_payments_total{connector="alipay_plus",status="SUCCEEDED"} 1.0',
+        'tillgate_network_call_seconds_count{call="pay",connector="alipay_plus",outcome="S"} 1.0',
+        'tillgate_http_requests_total{operation="createPayment",status="201"} 1.0',
+        'tillgate_http_requests_total{operation="getPayment",status="404"} 1.0',
+        "tillgate_network_up_alipay_plus 1.0",
+        "tillgate_payments_driven 0.0",
+    ):
+        assert line in text
+    for name in (payment["id"], "M00000000001", "tg_test_1", API_KEY):
+        assert name not in text
+    assert elsewhere == 404

@@ -37,12 +37,19 @@ from tillgate.core.model import (
 from tillgate.core.pacing import Policy
 from tillgate.gateway.circuit import Circuit
 from tillgate.gateway.lanes import Lane, Slot, Start, Urgency
+from tillgate.gateway.metrics import Watch
 from tillgate.gateway.sealing import CannotUnseal, Sealer
 from tillgate.store import Store
 
 log = logging.getLogger(__name__)
 
 Send = SendPay | SendInquiry | SendCancel | SendRefund
+_NAMES: dict[type[Send], str] = {
+    SendPay: "pay",
+    SendInquiry: "inquiryPayment",
+    SendCancel: "cancelPayment",
+    SendRefund: "refund",
+}
 TOO_MANY = "not sent: this process is too busy"
 
 
@@ -54,8 +61,14 @@ class Calls:
     """The way out of one process."""
 
     def __init__(
-        self, store: Store, connectors: Mapping[str, Connector], sealer: Sealer, clock: Clock
+        self,
+        store: Store,
+        connectors: Mapping[str, Connector],
+        sealer: Sealer,
+        clock: Clock,
+        watch: Watch,
     ) -> None:
+        self._watch = watch
         self._store = store
         self._connectors = connectors
         self._sealer = sealer
@@ -127,6 +140,7 @@ class Calls:
             return not_sent(send, TOO_MANY)
         if not _is_wanted(now, send):
             return not_sent(send, "not sent: not wanted any more")
+        began = self._clock.now()
         try:
             if is_late:
                 outcome = await self._send_late(now, send, body, left)
@@ -135,8 +149,9 @@ class Calls:
         except _Unreadable as error:
             # The network was not asked, so this says nothing of it: the circuit does not hear it.
             return not_sent(send, str(error))
-        name = now.order.connector
-        changed = self._circuits[name].heard(outcome, self._clock.now())
+        name, ended = now.order.connector, self._clock.now()
+        self._watch.called(name, _NAMES[type(send)], outcome, ended - began)
+        changed = self._circuits[name].heard(outcome, ended)
         if changed:
             log.warning("alert: %s: %s", name, changed)
         return outcome

@@ -44,6 +44,7 @@ from tillgate.gateway.announce import told_of
 from tillgate.gateway.calls import TOO_MANY, Calls, Send, not_sent
 from tillgate.gateway.history import row_of
 from tillgate.gateway.lanes import Slot
+from tillgate.gateway.metrics import Watch
 from tillgate.gateway.sealing import Sealer
 from tillgate.store import KeyHeld, Opened, Opening, OrderHeld, Store
 
@@ -85,11 +86,17 @@ class Follower:
     """Drives payments from memory. One per process."""
 
     def __init__(
-        self, store: Store, connectors: Mapping[str, Connector], sealer: Sealer, clock: Clock
+        self,
+        store: Store,
+        connectors: Mapping[str, Connector],
+        sealer: Sealer,
+        clock: Clock,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._calls = Calls(store, connectors, sealer, clock)
+        self._watch = watch or Watch()
+        self._calls = Calls(store, connectors, sealer, clock, self._watch)
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._look: asyncio.Task[None] | None = None
@@ -155,6 +162,7 @@ class Follower:
             self._driven.pop(payment.payment_request_id, None)
             raise
         if isinstance(result, Opened):
+            self._watch.changed(None, payment)
             self._drive(driven)
             self._perform(driven, payment, taken.effects)
         else:
@@ -198,6 +206,11 @@ class Follower:
         finally:
             driven.users -= 1
             self._let_go(driven)
+
+    @property
+    def driven_count(self) -> int:
+        """Payments in this process's memory: those that wait, or are just asked for."""
+        return len(self._driven)
 
     async def current(self, payment_request_id: PaymentRequestId) -> Payment | None:
         """The payment as it is now."""
@@ -284,6 +297,7 @@ class Follower:
             except PaymentIdTaken:
                 event = _with_taken_id(event)
                 continue
+            self._watch.changed(driven.payment, taken.payment)
             driven.payment = taken.payment
             if taken.payment.status is not Status.PENDING:
                 driven.body = None  # it holds the payment code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tillgate.core.errors import GatewayError, OrderTaken, StoreError
+from tillgate.gateway.metrics import CONTENT_TYPE, Metrics
 from tillgate.gateway.resources import payment_resource
 from tillgate.web.problems import Problem, problem
 
@@ -59,6 +60,15 @@ def create_app(
     # A redirect would name whatever host the request named, and lead a till's key there.
     app.router.redirect_slashes = False
     return app
+
+
+def metrics_answer(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint that Prometheus reads."""
+
+    async def answer(request: Request) -> Response:
+        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return answer
 
 
 class ByPort:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from tillgate.clock import Clock
 from tillgate.core.access import Caller
+from tillgate.core.limits import Buckets, Limit
 from tillgate.gateway.registry import Registry
 from tillgate.web.problems import Problem
 
@@ -12,8 +14,10 @@ from tillgate.web.problems import Problem
 class KeyGate:
     """See `operations.Gate`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, limit: Limit, clock: Clock) -> None:
         self._registry = registry
+        self._buckets = Buckets(limit)
+        self._clock = clock
 
     def admit(self, request: Request) -> Caller:
         """The caller of the request's key."""
@@ -24,5 +28,12 @@ class KeyGate:
                 "unauthorized",
                 "Send `Authorization: Bearer` with one of your API keys.",
                 path="Authorization",
+            )
+        wait_s = self._buckets.wait_s(caller.key_id, self._clock.now())
+        if wait_s:
+            raise Problem(
+                "too_many_requests",
+                f"This key sends too many requests: the same again in {wait_s} s.",
+                retry_after_s=wait_s,
             )
         return caller

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.core.access import Caller, Permission, may, who_may
+from tillgate.core.errors import GatewayError
 from tillgate.web.bodies import parse, read_body, read_query
-from tillgate.web.problems import Problem
+from tillgate.web.problems import STATUS, Problem
 
 ALWAYS = ("internal_error", "store_unavailable", "stale_version")
 """Problems of every operation."""
@@ -156,7 +157,11 @@ NOBODY = Caller(key_id="", roles=frozenset(), merchant_id="")
 """Calls what needs no key."""
 
 
-def make_routes(operations: Sequence[Operation], gate: Gate) -> list[Route]:
+Count = Callable[[str, int], None]
+"""Is told which operation answered with which status."""
+
+
+def make_routes(operations: Sequence[Operation], gate: Gate, count: Count) -> list[Route]:
     """The routes of all operations, one for each path, so that 405 names all its methods."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
@@ -164,18 +169,24 @@ def make_routes(operations: Sequence[Operation], gate: Gate) -> list[Route]:
         assert operation.method not in methods, f"{operation.method} {operation.path} twice"
         methods[operation.method] = operation
     return [
-        Route(path, _endpoint(methods, gate), methods=list(methods))
+        Route(path, _endpoint(methods, gate, count), methods=list(methods))
         for path, methods in by_path.items()
     ]
 
 
 def _endpoint(
-    methods: dict[str, Operation], gate: Gate
+    methods: dict[str, Operation], gate: Gate, count: Count
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         # Starlette adds HEAD to GET: the same answer, whose body the server leaves out.
-        method = "GET" if request.method == "HEAD" else request.method
-        return await _answer(methods[method], request, gate)
+        operation = methods["GET" if request.method == "HEAD" else request.method]
+        try:
+            answer = await _answer(operation, request, gate)
+        except GatewayError as error:
+            count(operation.name, STATUS[error.code])
+            raise
+        count(operation.name, answer.status_code)
+        return answer
 
     return endpoint
 
