@@ -12,21 +12,22 @@ import http.client
 import json
 import os
 import sys
-import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+import msgspec
+
+from tillgate.client import ApiError, OutcomeUnknown, PaymentResource, Tillgate
 from tillgate.core.errors import ConfigError, InvalidAmount
 from tillgate.core.money import Money, parse_money
 from tillgate.ids import new_token
 from tillgate.settings import is_url
 
-RETRY_WAIT_S = 1.0
-UNREACHED_LIMIT_S = 5
-"""How long a gateway that never took a connection is tried: nothing can have begun there."""
+SHOW_PATIENCE_S = 5.0
+"""How long a payment is tried to be read: a person waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,79 +64,77 @@ def pay(arguments: argparse.Namespace) -> int:
         amount = parse_money(arguments.amount)
     except InvalidAmount as error:
         raise ConfigError([f"--amount: {error}"]) from None
-    till = _Till(arguments)
-    body: dict[str, Any] = {
-        "code": code,
-        "order": {
-            "merchant_order_id": arguments.order,
-            "amount": {"currency": amount.currency, "value": amount.value},
-        },
-    }
-    if arguments.description is not None:
-        body["order"]["description"] = arguments.description
-    for field, value in (
-        ("store_id", arguments.store),
-        ("terminal_id", arguments.terminal),
-        ("expires_in_s", arguments.expires_in),
-    ):
-        if value is not None:
-            body[field] = value
     key = arguments.key or new_token()
     resume = (
         "The payment may exist. Ask again with the same arguments and"
         f" --key {key}; do not charge another way before that."
     )
-    try:
-        answer = _until_final(till, body, key, arguments.wait)
-    except KeyboardInterrupt:
-        print(f"tillgate: interrupted. {resume}", file=sys.stderr)
-        return 130
-    if answer is None:
-        print(f"tillgate: no answer from the gateway. {resume}", file=sys.stderr)
-        return 3
-    if answer.status >= 400:
-        return print_problem(answer, arguments.json)
-    return print_payment(answer.body, as_json=arguments.json)
+    with _till(arguments, arguments.wait) as till:
+        try:
+            payment = till.pay(
+                code,
+                order=arguments.order,
+                currency=amount.currency,
+                value=amount.value,
+                description=arguments.description,
+                store_id=arguments.store,
+                terminal_id=arguments.terminal,
+                expires_in_s=arguments.expires_in,
+                idempotency_key=key,
+            )
+        except KeyboardInterrupt:
+            print(f"tillgate: interrupted. {resume}", file=sys.stderr)
+            return 130
+        except OutcomeUnknown as error:
+            if error.payment is not None:
+                return print_payment(_plain(error.payment), as_json=arguments.json)
+            print(f"tillgate: {error}. {resume}", file=sys.stderr)
+            return 3
+        except ApiError as error:
+            return print_problem(Answer(error.status, error.body), arguments.json)
+    return print_payment(_plain(payment), as_json=arguments.json)
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print a payment, with its timeline if asked for."""
-    till = _Till(arguments)
-    path = f"/v1/payments/{quote(arguments.payment_id, safe='')}"
-    try:
-        answer = till.call("GET", path)
-        events = till.call("GET", f"{path}/events") if arguments.events else None
-    except NoAnswer as error:
-        print(f"tillgate: {error}", file=sys.stderr)
-        return 3
-    if answer.status >= 400:
-        return print_problem(answer, arguments.json)
-    rows = events.body["events"] if events else []
+    with _till(arguments, SHOW_PATIENCE_S) as till:
+        try:
+            payment = _plain(till.get(arguments.payment_id))
+            rows = till.events(arguments.payment_id) if arguments.events else []
+        except OutcomeUnknown as error:
+            print(f"tillgate: {error}", file=sys.stderr)
+            return 3
+        except ApiError as error:
+            return print_problem(Answer(error.status, error.body), arguments.json)
     if arguments.json:
-        return print_payment(answer.body | ({"events": rows} if events else {}), as_json=True)
-    status = print_payment(answer.body, as_json=False)
+        events = {"events": msgspec.to_builtins(rows)} if arguments.events else {}
+        return print_payment(payment | events, as_json=True)
+    status = print_payment(payment, as_json=False)
     for row in rows:
-        detail = " ".join(f"{name}={value}" for name, value in row["detail"].items())
-        print(f"  {row['at'][11:23]}  {row['kind']:20} {row['status']:10} {detail}")
+        detail = " ".join(f"{name}={value}" for name, value in row.detail.items())
+        print(f"  {row.at[11:23]}  {row.kind:20} {row.status:10} {detail}")
     return status
 
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Cancel a payment, wait for the end, print it; 0 when it is cancelled."""
-    till = _Till(arguments)
-    path = f"/v1/payments/{quote(arguments.payment_id, safe='')}/cancel"
-    try:
-        headers = {"Prefer": f"wait={arguments.wait}"}
-        answer = till.call("POST", path, None, headers, arguments.wait + 15)
-    except NoAnswer as error:
-        print(f"tillgate: {error}. Ask again; the same again is harmless.", file=sys.stderr)
-        return 3
-    if answer.status >= 400:
-        return print_problem(answer, arguments.json)
-    print_payment(answer.body, as_json=arguments.json)
-    if answer.status == 202:
-        return 3
-    return 0 if answer.body["status"] == "CANCELLED" else 1
+    with _till(arguments, arguments.wait) as till:
+        try:
+            payment = till.cancel(arguments.payment_id)
+        except OutcomeUnknown as error:
+            if error.payment is not None:
+                print_payment(_plain(error.payment), as_json=arguments.json)
+            print(f"tillgate: {error}. Ask again; the same again is harmless.", file=sys.stderr)
+            return 3
+        except ApiError as error:
+            return print_problem(Answer(error.status, error.body), arguments.json)
+    print_payment(_plain(payment), as_json=arguments.json)
+    return 0 if payment.status == "CANCELLED" else 1
+
+
+def _plain(payment: PaymentResource) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(payment)
+    return plain
 
 
 def sandbox_url(arguments: argparse.Namespace) -> str:
@@ -151,28 +150,23 @@ def api_key_or_none(arguments: argparse.Namespace) -> str:
     return os.environ.get("TILLGATE_API_KEY", "")
 
 
-class _Till:
+def _till(arguments: argparse.Namespace, patience_s: float) -> Tillgate:
     """The gateway as this till reaches it."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._url = arguments.gateway or _till_settings(
-            arguments, "gateway", "TILLGATE_GATEWAY_URL"
-        )
-        if arguments.api_key_file:
-            self._key = read_text(Path(arguments.api_key_file)).strip()
-        else:
-            self._key = _till_settings(arguments, "api_key", "TILLGATE_API_KEY")
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        timeout_s: float = 15,
-    ) -> Answer:
-        authorised = {"Authorization": f"Bearer {self._key}"} | (headers or {})
-        return call(self._url, method, path, body, authorised, timeout_s)
+    url = arguments.gateway or _till_settings(arguments, "gateway", "TILLGATE_GATEWAY_URL")
+    if arguments.api_key_file:
+        key = read_text(Path(arguments.api_key_file)).strip()
+    else:
+        key = _till_settings(arguments, "api_key", "TILLGATE_API_KEY")
+    if not is_url(url):
+        raise ConfigError([f"{url!r} is not an address such as http://127.0.0.1:8080"])
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(["the API key holds a character that HTTP cannot send"])
+    return Tillgate(
+        url,
+        key,
+        patience_s=patience_s,
+        notice=lambda why: print(f"tillgate: {why}; asking again", file=sys.stderr),
+    )
 
 
 def call(
@@ -213,28 +207,6 @@ def call(
         ) from None
     finally:
         connection.close()
-
-
-def _until_final(till: _Till, body: dict[str, Any], key: str, wait_s: int) -> Answer | None:
-    """The very same request until the payment is final, refused, or the wait is over."""
-    began, answer, was_reached = time.monotonic(), None, False
-    while True:
-        left_s = max(1, round(began + wait_s - time.monotonic()))
-        headers = {"Idempotency-Key": key, "Prefer": f"wait={left_s}"}
-        try:
-            answer = till.call("POST", "/v1/payments", body, headers, left_s + 15)
-            if answer.status != 202 and answer.status < 500:
-                return answer
-            was_reached = True
-            reason = "not final yet" if answer.status == 202 else answer.body.get("detail")
-        except NoAnswer as error:
-            was_reached = was_reached or error.was_reached
-            reason = str(error)
-        limit_s = wait_s if was_reached else min(wait_s, UNREACHED_LIMIT_S)
-        if time.monotonic() + RETRY_WAIT_S >= began + limit_s:
-            return answer
-        print(f"tillgate: {reason}; asking again", file=sys.stderr)
-        time.sleep(RETRY_WAIT_S)
 
 
 def print_payment(payment: dict[str, Any], *, as_json: bool, out: IO[str] | None = None) -> int:

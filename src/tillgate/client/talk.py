@@ -1,0 +1,347 @@
+"""What a till says and hears, without any input or output: generators that yield what to do next.
+
+A conversation yields a `Request` and is sent its `Answer` or `Lost`, or yields a `Pause` and is
+sent nothing. Both clients run the same ones, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from tillgate.client.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    Unauthorized,
+    Unavailable,
+)
+from tillgate.gateway.resources import PaymentResource
+
+T = TypeVar("T")
+
+PATIENCE_S = 120.0
+"""How long to ask for the end of a payment: it is final 90 s after it was placed when the network
+answers.
+"""
+UNREACHED_S = 5.0
+"""How long a gateway that never took a connection is tried: nothing can have begun there."""
+WAIT_S = 30
+"""One `Prefer: wait`: below what proxies cut off (nginx: 60 s)."""
+ANSWER_S = 15.0
+"""How much longer than its wait an answer may take."""
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5.0
+AGAIN = frozenset({429, 500, 502, 503, 504})
+"""Worth the same request again: it was not begun, or its key makes it harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. `repr` shows neither headers nor body."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    timeout_s: float = ANSWER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer; names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer, or none that can be read."""
+
+    reason: str
+    was_reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so long."""
+
+    seconds: float
+
+
+Talk = Generator[Request | Pause, Answer | Lost | None, T]
+
+
+class PaymentEvent(msgspec.Struct, frozen=True):
+    """One fact of a payment's timeline."""
+
+    version: int
+    at: str
+    kind: str
+    status: str
+    detail: dict[str, Any]
+
+
+class _PaymentEvents(msgspec.Struct, frozen=True):
+    events: list[PaymentEvent]
+
+
+class StreamEvent(msgspec.Struct, frozen=True):
+    """One event of the stream; `position` is where to go on from."""
+
+    position: int
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of a list; `next_cursor` leads to the rest, None at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class _PaymentPage(msgspec.Struct, frozen=True):
+    payments: list[PaymentResource]
+    next_cursor: str | None
+
+
+_payment = msgspec.json.Decoder(PaymentResource)
+_payments = msgspec.json.Decoder(_PaymentPage)
+_events = msgspec.json.Decoder(_PaymentEvents)
+
+
+@dataclass(slots=True)
+class Till:
+    """What every conversation needs.
+
+    Attributes:
+        now: seconds of a clock that never goes back.
+        draw: a number from 0 to 1, for pauses that do not march in step.
+        patience_s: how long to ask for an end.
+        notice: told in words why something is asked again.
+    """
+
+    api_key: str = field(repr=False)
+    now: Callable[[], float]
+    draw: Callable[[], float]
+    patience_s: float = PATIENCE_S
+    notice: Callable[[str], None] = lambda _: None
+
+    def pay(self, body: dict[str, Any], key: str) -> Talk[PaymentResource]:
+        """Ask for the money until the payment is final.
+
+        Raises:
+            ApiError: it was refused.
+            OutcomeUnknown: nobody said in time; it carries the key.
+        """
+        until = self.now() + self.patience_s
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        content = json.dumps(body).encode()
+        payment: PaymentResource | None = None
+        while True:
+            wait_s = self._wait_s(until)
+            request = self._request("POST", "/v1/payments", headers, content, wait_s)
+            answer = yield from self._answered(request, until, key, payment)
+            payment = _payment.decode(answer.body)
+            if payment.final:
+                return payment
+            if self.now() >= until:
+                raise OutcomeUnknown("not final yet", idempotency_key=key, payment=payment)
+            self.notice("not final yet")
+            yield Pause(self._pause_s(0))
+
+    def get(self, payment_id: str, wait_s: int) -> Talk[PaymentResource]:
+        """Read a payment."""
+        path = f"/v1/payments/{quote(payment_id, safe='')}"
+        answer = yield from self._asked("GET", path, wait_s=wait_s)
+        return _payment.decode(answer.body)
+
+    def find(self, query: Mapping[str, Any]) -> Talk[Page[PaymentResource]]:
+        """One page of payments."""
+        said = {name: str(value) for name, value in query.items() if value is not None}
+        path = f"/v1/payments?{urlencode(said)}" if said else "/v1/payments"
+        answer = yield from self._asked("GET", path)
+        page = _payments.decode(answer.body)
+        return Page(page.payments, page.next_cursor)
+
+    def events(self, payment_id: str) -> Talk[list[PaymentEvent]]:
+        """A payment's timeline."""
+        path = f"/v1/payments/{quote(payment_id, safe='')}/events"
+        answer = yield from self._asked("GET", path)
+        return _events.decode(answer.body).events
+
+    def cancel(self, payment_id: str) -> Talk[PaymentResource]:
+        """Void a payment; the same again is harmless, so it is asked until it is over.
+
+        Raises:
+            ApiError: it cannot be cancelled.
+            OutcomeUnknown: nobody said in time.
+        """
+        until = self.now() + self.patience_s
+        path = f"/v1/payments/{quote(payment_id, safe='')}/cancel"
+        while True:
+            request = self._request("POST", path, {}, None, self._wait_s(until))
+            answer = yield from self._answered(request, until, None, None)
+            payment = _payment.decode(answer.body)
+            if answer.status == 200:
+                return payment
+            if self.now() >= until:
+                raise OutcomeUnknown("still being cancelled", payment=payment)
+            yield Pause(self._pause_s(0))
+
+    def identify(self, code: str) -> Talk[dict[str, Any]]:
+        """What a scanned text is."""
+        body = json.dumps({"code": code}).encode()
+        answer = yield from self._asked("POST", "/v1/codes/identify", body)
+        told: dict[str, Any] = json.loads(answer.body)
+        return told
+
+    def stream_request(self, last_event_id: int | None) -> Request:
+        """The request that opens the stream of events."""
+        headers = {} if last_event_id is None else {"Last-Event-ID": str(last_event_id)}
+        return self._request("GET", "/v1/events", headers, None, 0)
+
+    def _asked(
+        self, method: str, path: str, body: bytes | None = None, wait_s: int = 0
+    ) -> Talk[Answer]:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        until = self.now() + max(self.patience_s, float(wait_s))
+        request = self._request(method, path, headers, body, wait_s)
+        return (yield from self._answered(request, until, None, None))
+
+    def _request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, wait_s: int
+    ) -> Request:
+        all_headers = {"Authorization": f"Bearer {self.api_key}", **headers}
+        if wait_s:
+            all_headers["Prefer"] = f"wait={wait_s}"
+        return Request(method, path, all_headers, body, wait_s + ANSWER_S)
+
+    def _answered(
+        self, request: Request, until: float, key: str | None, payment: PaymentResource | None
+    ) -> Talk[Answer]:
+        """The very same request until there is an answer that says something."""
+        tries, was_reached, began = 0, False, self.now()
+        while True:
+            answer = yield request
+            assert answer is not None
+            if isinstance(answer, Answer) and answer.status < 400:
+                return answer
+            if isinstance(answer, Answer) and answer.status not in AGAIN:
+                raise error_of(answer)
+            was_reached = was_reached or isinstance(answer, Answer) or answer.was_reached
+            limit = until if was_reached else min(until, began + UNREACHED_S)
+            pause_s = max(self._pause_s(tries), _retry_after(answer))
+            if self.now() + pause_s >= limit:
+                if isinstance(answer, Answer) and key is None:
+                    raise error_of(answer)
+                raise OutcomeUnknown(
+                    _words(answer), idempotency_key=key, payment=payment, was_reached=was_reached
+                )
+            tries += 1
+            self.notice(_words(answer))
+            yield Pause(pause_s)
+
+    def _wait_s(self, until: float) -> int:
+        return max(1, min(WAIT_S, round(until - self.now())))
+
+    def _pause_s(self, tries: int) -> float:
+        pause_s: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tries)
+        return pause_s * (0.5 + self.draw() / 2)
+
+
+def payment_body(
+    code: str,
+    order: str,
+    currency: str,
+    value: int,
+    *,
+    description: str | None,
+    store_id: str | None,
+    terminal_id: str | None,
+    expires_in_s: int | None,
+) -> dict[str, Any]:
+    """The body of a payment; what is None is left out."""
+    inner: dict[str, Any] = {
+        "merchant_order_id": order,
+        "amount": {"currency": currency, "value": value},
+    }
+    if description is not None:
+        inner["description"] = description
+    places = (
+        ("store_id", store_id),
+        ("terminal_id", terminal_id),
+        ("expires_in_s", expires_in_s),
+    )
+    return {
+        "code": code,
+        "order": inner,
+        **{name: said for name, said in places if said is not None},
+    }
+
+
+def error_of(answer: Answer) -> ApiError:
+    """The exception of a problem."""
+    body = _problem(answer.body)
+    kinds: dict[int, type[ApiError]] = {
+        401: Unauthorized,
+        403: Forbidden,
+        404: NotFound,
+        409: Conflict,
+    }
+    is_ours = answer.status in AGAIN or answer.status >= 500
+    kind = kinds.get(answer.status, Unavailable if is_ours else InvalidRequest)
+    error = kind(answer.status, body)
+    if isinstance(error, Conflict) and "payment" in body:
+        error.payment = msgspec.convert(body["payment"], PaymentResource)
+    return error
+
+
+def read_events(lines: Generator[str, None, None]) -> Generator[StreamEvent, None, None]:
+    """Events out of the lines of a stream (WHATWG HTML, 9.2.6: only what we send)."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield stream_event(fields)
+            fields = {}
+        else:
+            fields = {}
+
+
+def stream_event(fields: Mapping[str, str]) -> StreamEvent:
+    """One event."""
+    return StreamEvent(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _retry_after(answer: Answer | Lost) -> float:
+    said = answer.headers.get("retry-after", "") if isinstance(answer, Answer) else ""
+    return float(said) if said.isascii() and said.isdigit() and len(said) <= 4 else 0.0
+
+
+def _words(answer: Answer | Lost) -> str:
+    if isinstance(answer, Lost):
+        return answer.reason
+    return str(_problem(answer.body).get("detail") or f"HTTP {answer.status}")
