@@ -43,9 +43,11 @@ def test_imports_follow_the_arrows_of_the_floor_plan():
 
 
 # Where the clock, randomness and the environment may be read.
-CLOCK = {"clock.py", "logs.py", "cli/till.py", "cli/demo.py"}
+# The clients run in a till's own process; what they say takes both as arguments (client/talk.py).
+CLIENTS = {"client/plain.py", "client/asynchronous.py"}
+CLOCK = {"clock.py", "logs.py", "cli/demo.py", *CLIENTS}
 SEEDED = {"simulation/dice.py", "simulation/run.py", "simulation/gateway_depth/run.py"}
-RANDOM = {"ids.py", *SEEDED}
+RANDOM = {"ids.py", *SEEDED, *CLIENTS}
 ENVIRONMENT = {"cli/serve.py", "cli/routes.py", "cli/till.py", "cli/demo.py"}
 HIDDEN = {
     ("datetime", "now"): CLOCK,
