@@ -4,7 +4,10 @@ the seed that is drawn anew.
 
 from hypothesis import settings
 
+from tests.postgres_side import postgres
 from tests.simulation.corpus import FRESH
+
+__all__ = ["postgres"]
 
 settings.register_profile("tillgate", deadline=None)
 settings.load_profile("tillgate")

@@ -20,8 +20,8 @@ from tillgate.gateway.notify import Notifications
 from tillgate.simulation.gateway_depth.run import run
 from tillgate.simulation.gateway_depth.workers import Parts
 from tillgate.store import Opened
-from tillgate.store.rows import STATE_COLUMNS, state_values
-from tillgate.store.sqlite import INSERT_EVENT, SqliteStore, _event_values
+from tillgate.store.rows import STATE_COLUMNS, history_values, state_values
+from tillgate.store.sqlite import INSERT_EVENT, SqliteStore
 from tillgate.transport import NoConnection
 
 AT_MOST = 1_500
@@ -88,7 +88,7 @@ class IgnoresTheVersion(SqliteStore):
             statement = f"UPDATE payment SET {columns} WHERE payment_request_id = ?"
             connection.execute(statement, (*state_values(payment), key))
             event = INSERT_EVENT.replace("INSERT", "INSERT OR REPLACE")
-            connection.execute(event, _event_values(key, history))
+            connection.execute(event, history_values(key, history))
 
         await self._writer.commit(write)
 

@@ -13,6 +13,7 @@ from sqlalchemy import create_engine
 
 from tillgate.core.errors import StoreError
 from tillgate.store import migrate, rows, schema, sqlite
+from tillgate.store.statements import REQUEST_COLUMNS
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_every_raw_statement_is_prepared_at_the_head_revision(database, name):
 
 
 def test_the_raw_columns_are_the_tables():
-    raw = set(rows.PAYMENT_COLUMNS) | set(sqlite._REQUEST_COLUMNS)
+    raw = set(rows.PAYMENT_COLUMNS) | set(REQUEST_COLUMNS)
     assert raw == set(schema.payment.columns.keys())
 
 

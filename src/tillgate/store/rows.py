@@ -17,7 +17,7 @@ from tillgate.core.model import (
     Status,
 )
 from tillgate.core.money import Money
-from tillgate.store import MerchantEvent, Placed
+from tillgate.store import History, MerchantEvent, Opening, Placed, Request, Unmatched
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -225,6 +225,75 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
         reserved=row["reserved"],
         refunded=row["refunded"],
         announced=row["announced"],
+    )
+
+
+def opening_values(opening: Opening) -> tuple[Value, ...]:
+    """The values of a new row: `ORDER_COLUMNS`, `STATE_COLUMNS`, then what is kept of the
+    request.
+    """
+    return (
+        *order_values(opening.payment),
+        *state_values(opening.payment),
+        opening.idempotency_key,
+        opening.code_fingerprint,
+        opening.expires_in_s,
+        opening.pay_body,
+    )
+
+
+def to_request(row: Mapping[str, Any]) -> Request:
+    """Read a row of `SELECT_BY_KEY`."""
+    return Request(
+        payment=to_payment(row),
+        code_fingerprint=row["code_fingerprint"],
+        expires_in_s=row["expires_in_s"],
+    )
+
+
+_FOR_EVER = 2**62
+
+
+def waiting_values(before: datetime | None, after: Payment | None) -> tuple[int, int, str]:
+    """The values of `SELECT_WAITING` but the limit; see `Store.load_waiting`."""
+    due_by = _FOR_EVER if before is None else to_microseconds(before)
+    if after is None or after.next_action_at is None:
+        return due_by, -_FOR_EVER, ""
+    return due_by, to_microseconds(after.next_action_at), after.payment_request_id
+
+
+def history_values(payment_request_id: str, history: History) -> tuple[Value, ...]:
+    """The values of a row of `payment_event`."""
+    return (
+        payment_request_id,
+        history.version,
+        to_microseconds(history.at),
+        history.kind,
+        history.status,
+        history.detail,
+    )
+
+
+def to_history(row: Mapping[str, Any]) -> History:
+    """Read a row of `payment_event`."""
+    return History(
+        version=row["version"],
+        at=from_microseconds(row["at"]),
+        kind=row["kind"],
+        status=row["status"],
+        detail=row["detail"],
+    )
+
+
+def unmatched_values(notification: Unmatched) -> tuple[Value, ...]:
+    """The values of `INSERT_UNMATCHED`."""
+    return (
+        to_microseconds(notification.received_at),
+        notification.payment_request_id,
+        notification.payment_id,
+        notification.outcome,
+        notification.code,
+        notification.amount,
     )
 
 

@@ -131,12 +131,8 @@ payment_event = Table(
 merchant_event = Table(
     "merchant_event",
     metadata,
-    Column(
-        "position",
-        BigInteger().with_variant(Integer, "sqlite"),
-        Identity(always=True),
-        primary_key=True,
-    ),
+    # Numbered by the engine, in the order in which events may be told: see migration 0003.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("event_id", Text, nullable=False),
     Column("merchant_id", Text, nullable=False),
     Column("store_id", Text, nullable=False),

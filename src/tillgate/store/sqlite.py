@@ -38,25 +38,34 @@ from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
 from tillgate.store.reporter import Reporter
 from tillgate.store.rows import (
-    ORDER_COLUMNS,
-    PAYMENT_COLUMNS,
     STATE_COLUMNS,
-    from_microseconds,
+    history_values,
     merchant_event_values,
-    order_values,
+    opening_values,
     state_values,
-    to_microseconds,
+    to_history,
     to_payment,
     to_placed,
+    to_request,
+    unmatched_values,
+    waiting_values,
+)
+from tillgate.store.statements import (
+    INSERT_MERCHANT_EVENT,
+    INSERT_UNMATCHED,
+    INSERTED_COLUMNS,
+    SELECT_BODY,
+    SELECT_BY_KEY,
+    SELECT_BY_ORDER,
+    SELECT_HISTORY,
+    SELECT_LAST_ATTEMPT,
+    SELECT_PAYMENT,
+    SELECT_WAITING,
 )
 
-_REQUEST_COLUMNS = ("idempotency_key", "code_fingerprint", "expires_in_s", "pay_body")
-_INSERTED = ORDER_COLUMNS + STATE_COLUMNS + _REQUEST_COLUMNS
-_SELECTED = ", ".join(PAYMENT_COLUMNS)
-
 INSERT_PAYMENT = (
-    f"INSERT INTO payment ({', '.join(_INSERTED)})"
-    f" VALUES ({', '.join('?' * len(_INSERTED))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO payment ({', '.join(INSERTED_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(INSERTED_COLUMNS))}) ON CONFLICT DO NOTHING"
 )
 UPDATE_PAYMENT = (
     f"UPDATE payment SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)},"
@@ -67,26 +76,6 @@ INSERT_EVENT = (
     "INSERT INTO payment_event (payment_request_id, version, at, kind, status, detail)"
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
-INSERT_UNMATCHED = (
-    "INSERT INTO unmatched_notification"
-    " (received_at, payment_request_id, payment_id, outcome, code, amount)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
-)
-INSERT_MERCHANT_EVENT = (
-    "INSERT INTO merchant_event (event_id, merchant_id, store_id, terminal_id,"
-    " payment_request_id, refund_request_id, sequence, type, at, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-SELECT_PAYMENT = f"SELECT {_SELECTED} FROM payment WHERE payment_request_id = ?"
-SELECT_BY_KEY = (
-    f"SELECT {_SELECTED}, code_fingerprint, expires_in_s FROM payment"
-    " WHERE merchant_id = ? AND idempotency_key = ?"
-)
-SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
-SELECT_LAST_ATTEMPT = (
-    f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND merchant_order_id = ?"
-    " ORDER BY payment_request_id DESC LIMIT 1"
-)
 # One writer: what is committed later has a higher position.
 SELECT_MERCHANT_EVENTS = (
     "SELECT * FROM merchant_event WHERE merchant_id = ? AND position > ?"
@@ -94,19 +83,6 @@ SELECT_MERCHANT_EVENTS = (
 )
 SELECT_ALL_EVENTS = "SELECT * FROM merchant_event WHERE position > ? ORDER BY position LIMIT ?"
 SELECT_LAST_POSITION = "SELECT coalesce(max(position), 0) AS last FROM merchant_event"
-SELECT_WAITING = (
-    f"SELECT {_SELECTED} FROM payment"
-    " WHERE next_action_at <= ? AND (next_action_at, payment_request_id) > (?, ?)"
-    " ORDER BY next_action_at, payment_request_id LIMIT ?"
-)
-SELECT_BODY = "SELECT pay_body FROM payment WHERE payment_request_id = ?"
-SELECT_HISTORY = (
-    "SELECT version, at, kind, status, detail FROM payment_event"
-    " WHERE payment_request_id = ? ORDER BY version"
-)
-
-
-_FOR_EVER = 2**62
 
 
 class SqliteStore:
@@ -128,16 +104,8 @@ class SqliteStore:
         self._release = release
 
     async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
-        payment = opening.payment
-        values = (
-            *order_values(payment),
-            *state_values(payment),
-            opening.idempotency_key,
-            opening.code_fingerprint,
-            opening.expires_in_s,
-            opening.pay_body,
-        )
-        event = _event_values(payment.payment_request_id, opening.history)
+        values = opening_values(opening)
+        event = history_values(opening.payment.payment_request_id, opening.history)
 
         def write(connection: sqlite3.Connection) -> Opened | KeyHeld | OrderHeld:
             if connection.execute(INSERT_PAYMENT, values).rowcount:
@@ -158,7 +126,7 @@ class SqliteStore:
     ) -> None:
         key = payment.payment_request_id
         values = (*state_values(payment), keep_body, key, payment.version - 1)
-        event = _event_values(key, history)
+        event = history_values(key, history)
         announcement = merchant_event_values(told) if told else None
 
         def write(connection: sqlite3.Connection) -> None:
@@ -177,14 +145,7 @@ class SqliteStore:
         await self._writer.commit(write)
 
     async def keep_unmatched(self, notification: Unmatched) -> None:
-        values = (
-            to_microseconds(notification.received_at),
-            notification.payment_request_id,
-            notification.payment_id,
-            notification.outcome,
-            notification.code,
-            notification.amount,
-        )
+        values = unmatched_values(notification)
         await self._writer.commit(lambda connection: connection.execute(INSERT_UNMATCHED, values))
 
     async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
@@ -197,7 +158,7 @@ class SqliteStore:
 
     async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
         row = self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
-        return _to_request(row) if row else None
+        return to_request(row) if row else None
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
         row = self._one(SELECT_BODY, payment_request_id)
@@ -206,24 +167,11 @@ class SqliteStore:
     async def load_waiting(
         self, before: datetime | None = None, *, after: Payment | None = None, limit: int
     ) -> Sequence[Payment]:
-        due_by = _FOR_EVER if before is None else to_microseconds(before)
-        last_at, last_key = -_FOR_EVER, ""
-        if after is not None and after.next_action_at is not None:
-            last_at, last_key = to_microseconds(after.next_action_at), after.payment_request_id
-        rows = self._all(SELECT_WAITING, due_by, last_at, last_key, limit)
+        rows = self._all(SELECT_WAITING, *waiting_values(before, after), limit)
         return [to_payment(row) for row in rows]
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
-        return [
-            History(
-                version=row["version"],
-                at=from_microseconds(row["at"]),
-                kind=row["kind"],
-                status=row["status"],
-                detail=row["detail"],
-            )
-            for row in self._all(SELECT_HISTORY, payment_request_id)
-        ]
+        return [to_history(row) for row in self._all(SELECT_HISTORY, payment_request_id)]
 
     async def load_events(
         self, merchant_id: str | None, *, store_id: str | None = None, after: int, limit: int
@@ -338,33 +286,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _event_values(payment_request_id: str, history: History) -> tuple[Any, ...]:
-    return (
-        payment_request_id,
-        history.version,
-        to_microseconds(history.at),
-        history.kind,
-        history.status,
-        history.detail,
-    )
-
-
 def _holder(connection: sqlite3.Connection, opening: Opening) -> KeyHeld | OrderHeld:
     order = opening.payment.order
     values = (order.merchant_id, opening.idempotency_key)
     row = connection.execute(SELECT_BY_KEY, values).fetchone()
     if row is not None:
-        return KeyHeld(_to_request(row))
+        return KeyHeld(to_request(row))
     values = (order.merchant_id, order.merchant_order_id)
     row = connection.execute(SELECT_BY_ORDER, values).fetchone()
     if row is None:
         raise StoreError("the payment could not be inserted and nothing holds its key or order")
     return OrderHeld(to_payment(row))
-
-
-def _to_request(row: Any) -> Request:
-    return Request(
-        payment=to_payment(row),
-        code_fingerprint=row["code_fingerprint"],
-        expires_in_s=row["expires_in_s"],
-    )

@@ -1,0 +1,121 @@
+"""Brings a PostgreSQL database to the schema of this release, one node at a time.
+
+Alembic writes the SQL and the driver of the payment path runs it, in one transaction: no second
+driver is needed for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from pathlib import Path
+
+from tillgate.core.errors import StoreError
+from tillgate.store.migrate import HEAD
+from tillgate.store.postgres_connections import FAULTS, Connection, connect, hang_up, store_error
+from tillgate.store.postgres_url import PostgresUrl
+
+OLDEST = 140000
+"""PostgreSQL 14, as the server numbers it."""
+LOCK = 0x74696C6C67617465
+"""Of the database while a node migrates it: `tillgate` in ASCII."""
+
+_alembic = threading.Lock()  # it has one context per process
+
+
+def prepare(url: PostgresUrl) -> None:
+    """Check the server, then create or upgrade the tables. Reads only, where nothing is to do.
+
+    Raises:
+        StoreError: see `open_postgres`.
+    """
+    failures: list[StoreError] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(_prepare(url))
+        except StoreError as error:
+            failures.append(error)
+
+    # A thread of its own, because a loop may be running in this one.
+    thread = threading.Thread(target=run, name="store-migration")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+async def _prepare(url: PostgresUrl) -> None:
+    connection = await connect(url, {})
+    try:
+        await _check_server(connection, url)
+        if await revision_of(connection) != HEAD:
+            await _upgrade(connection, url)
+        await _check_positions(connection, url)
+    except FAULTS as error:
+        raise store_error(error, url) from None
+    finally:
+        await hang_up(connection)
+
+
+async def _check_server(connection: Connection, url: PostgresUrl) -> None:
+    row = await connection.fetchrow(
+        "SELECT current_setting('server_version_num')::int AS number,"
+        " current_setting('server_version') AS version, current_setting('fsync') AS fsync,"
+        " current_setting('synchronous_commit') AS commit"
+    )
+    if row["number"] < OLDEST:
+        raise StoreError(f"{url} is PostgreSQL {row['version']}: 14 or later is needed")
+    for name in ("fsync", "commit"):
+        if row[name] == "off":
+            setting = "synchronous_commit" if name == "commit" else name
+            raise StoreError(f"{url} has {setting} off: what was answered could be lost")
+
+
+async def revision_of(connection: Connection) -> str | None:
+    """The schema revision, or None for a database without our tables."""
+    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+        return None
+    found = await connection.fetchval("SELECT version_num FROM alembic_version")
+    return None if found is None else str(found)
+
+
+async def _upgrade(connection: Connection, url: PostgresUrl) -> None:
+    async with connection.transaction():
+        # Two nodes may start at once: the second waits here and finds everything done.
+        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+        current = await revision_of(connection)
+        if current == HEAD:
+            return
+        if current is not None and current > HEAD:
+            raise StoreError(
+                f"{url} was written by a newer release (schema {current}, this one knows {HEAD})"
+            )
+        await connection.execute(script(current))
+
+
+def script(current: str | None) -> str:
+    """The SQL that leads from a revision to this release's."""
+    from alembic import command
+    from alembic.config import Config
+
+    written = io.StringIO()
+    config = Config(output_buffer=written)
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with _alembic:
+        command.upgrade(config, f"{current or 'base'}:{HEAD}", sql=True)
+    return written.getvalue()
+
+
+async def _check_positions(connection: Connection, url: PostgresUrl) -> None:
+    """Positions of events grow with the server's transaction numbers (migration 0003)."""
+    is_ahead = await connection.fetchval(
+        "SELECT coalesce(max(position), 0) >> 20 >="
+        " pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM merchant_event"
+    )
+    if is_ahead:
+        raise StoreError(
+            f"{url} was copied from a server with higher transaction numbers: new events would hide"
+            " behind old ones. Restore a physical backup, or raise the numbers with pg_resetwal -x."
+        )
