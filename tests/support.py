@@ -126,7 +126,7 @@ def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
     return GatewaySettings(
         listen=Address("127.0.0.1", 0),
         public_url="",
-        store_path=folder / "tillgate.sqlite3",
+        store=folder / "tillgate.sqlite3",
         seal_key=SEAL_KEY,
         log_level="INFO",
         seed=directory(),

@@ -18,6 +18,7 @@ from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING
 from tillgate.sandbox.choices import Choices
 from tillgate.server import Address
 from tillgate.settings import CHOICES, SETTINGS, parse_address
+from tillgate.store.postgres_url import PostgresUrl
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def problems(folder: Path, environ: dict[str, str] | None = None, load=load_gate
 def test_the_first_settings_load_for_both_sides(folder):
     gateway = load_gateway({}, folder / "tillgate.toml")
     assert gateway.listen == Address("127.0.0.1", 8080)
-    assert gateway.store_path == folder / "tillgate.sqlite3"
+    assert gateway.store == folder / "tillgate.sqlite3"
     assert gateway.connectors[0].base_url == "http://127.0.0.1:9090"
     assert list(gateway.seed.merchants) == ["M00000000001"]
     sandbox = load_sandbox({}, folder / "tillgate.toml")
@@ -85,7 +86,9 @@ def test_all_problems_are_told_together(folder):
 @pytest.mark.parametrize(
     ("environ", "name"),
     [
-        ({"TILLGATE_STORE": "postgresql://x"}, "gateway.store"),
+        ({"TILLGATE_STORE": "mysql://x"}, "gateway.store"),
+        ({"TILLGATE_STORE": "postgresql:x"}, "gateway.store"),
+        ({"TILLGATE_STORE": "postgresql://x/y?pgbouncer=session"}, "gateway.store"),
         ({"TILLGATE_STORE": "sqlite:"}, "gateway.store"),
         ({"TILLGATE_STORE": "sqlite::memory:"}, "gateway.store"),
         ({"TILLGATE_ALIPAY_PLUS_PRIVATE_KEY_VERSION": "²"}, "alipay_plus.private_key_version"),
@@ -319,3 +322,16 @@ def test_the_sandbox_knows_several_acquirers_with_several_keys(folder):
     for wrong in ("ONE:=key1.pem", "ONE:new=key1.pem", ":1=key1.pem"):
         told = problems(folder, {"TILLGATE_SANDBOX_ACQUIRERS": wrong}, load_sandbox)
         assert any("CLIENT_ID:VERSION=PATH" in one for one in told), wrong
+
+
+def test_the_stores_password_is_never_shown(folder):
+    given = "postgresql://tillgate:p%40ss-word@db1:5432,db2/pay?password=secret-2&sslmode=require"
+    store = load_gateway({"TILLGATE_STORE": given}, folder / "tillgate.toml").store
+    assert isinstance(store, PostgresUrl)
+    assert str(store) == "postgresql://tillgate@db1:5432,db2/pay?sslmode=require"
+    for shown in (str(store), repr(store), store.without_secrets(f"no: {given} p@ss-word")):
+        assert "ss-word" not in shown
+        assert "secret-2" not in shown
+    [wrong] = problems(folder, {"TILLGATE_STORE": given + "&pgbouncer=sometimes"})
+    assert "ss-word" not in wrong
+    assert "transaction" in wrong

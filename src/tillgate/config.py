@@ -24,6 +24,7 @@ from tillgate.merchants import Directory, read_directory
 from tillgate.routing_settings import RoutingSettings, read_routing, read_takes
 from tillgate.server import Address
 from tillgate.settings import CHOICES, SANDBOX_DIRECT, Source
+from tillgate.store.postgres_url import PostgresUrl, read_postgres_url
 
 _CONNECTOR_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
@@ -34,7 +35,7 @@ class GatewaySettings:
 
     listen: Address
     public_url: str
-    store_path: Path
+    store: Path | PostgresUrl
     seal_key: bytes
     log_level: str
     seed: Directory | None
@@ -75,7 +76,7 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
     settings = GatewaySettings(
         listen=source.address("gateway", "listen"),
         public_url=source.url("gateway", "public_url"),
-        store_path=_store_path(source),
+        store=_store(source),
         seal_key=_seal_key(source),
         log_level=source.one_of("gateway", "log_level", ("DEBUG", "INFO", "WARNING", "ERROR")),
         seed=_seed(source),
@@ -137,12 +138,19 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
     return problems
 
 
-def _store_path(source: Source) -> Path:
+def _store(source: Source) -> Path | PostgresUrl:
     value = source.text("gateway", "store")
     kind, _, path = value.partition(":")
-    if kind != "sqlite" or not path or path.startswith(":"):
-        source.note("gateway", "store", "must be sqlite:PATH; this release has no other store yet")
-    return source.path(path)
+    if kind == "sqlite" and path and not path.startswith(":"):
+        return source.path(path)
+    try:
+        return read_postgres_url(value)
+    except ValueError as error:
+        # Never with the value itself: it may hold a password.
+        is_url = kind in ("postgresql", "postgres")
+        words = f"the URL {error}" if is_url else "must be sqlite:PATH or postgresql://..."
+        source.note("gateway", "store", words)
+    return Path()
 
 
 def _seal_key(source: Source) -> bytes:

@@ -74,7 +74,14 @@ SETTINGS = (
         "",
         "where the network reaches this gateway, for notifications; empty: see README",
     ),
-    Setting("gateway", "store", "sqlite:tillgate.sqlite3", "`sqlite:PATH`"),
+    Setting(
+        "gateway",
+        "store",
+        "sqlite:tillgate.sqlite3",
+        "`sqlite:PATH`, or `postgresql://USER@HOST/DATABASE` for many nodes, with libpq's"
+        " parameters (`sslmode=verify-full`, `passfile=PATH`) and `pgbouncer=transaction` behind"
+        " that pooler",
+    ),
     Setting(
         "gateway",
         "merchants_file",

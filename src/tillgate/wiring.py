@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -26,6 +27,8 @@ from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
 from tillgate.gateway.streams import Streams
 from tillgate.ids import new_id, new_secret, new_token
+from tillgate.store import Store
+from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app, metrics_answer
@@ -71,7 +74,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     }
     connectors = OfPayments(by_section)
     sealer = Sealer(settings.seal_key, new_secret)
-    store = open_sqlite(settings.store_path)
+    store = _open_store(settings.store)
     registry = Registry(store, clock, is_live=settings.is_live)
     metrics = Metrics()
     follower = Follower(store, connectors, sealer, clock, metrics)
@@ -155,6 +158,14 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         on_stop=on_stop,
         on_hangup=routes.reload,
     )
+
+
+def _open_store(where: Path | PostgresUrl) -> Store:
+    if isinstance(where, Path):
+        return open_sqlite(where)
+    from tillgate.store.postgres import open_postgres  # its driver only where it is used
+
+    return open_postgres(where)
 
 
 def _notify_url(connector: ConnectorSettings, public_url: str, listen_url: str) -> str | None:

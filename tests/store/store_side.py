@@ -37,18 +37,22 @@ OpenStore = Callable[[], Store]
 """Opens a store on the database of one test; on PostgreSQL any number of them at once."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", "postgres", "pooled"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
-    """The suite that every engine has to pass is written with this."""
+    """The suite that every engine has to pass is written with this. `pooled` is PostgreSQL as it is
+    used behind PgBouncer.
+    """
     if request.param == "sqlite":
         return lambda: open_sqlite(tmp_path / "test.sqlite3")
-    return opener(request.getfixturevalue("postgres"))
+    server: Server = request.getfixturevalue("postgres")
+    mode = "&pgbouncer=transaction" if request.param == "pooled" else ""
+    return opener(server.migrated() + mode)
 
 
-def opener(server: Server) -> OpenStore:
-    """A new database with the tables of this release."""
-    url = read_postgres_url(server.migrated())
-    return lambda: open_postgres(url)
+def opener(url: str) -> OpenStore:
+    """Opens stores on this database."""
+    where = read_postgres_url(url)
+    return lambda: open_postgres(where)
 
 
 def with_store(open_store: OpenStore, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -138,7 +138,7 @@ def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         type=positive,
         default=1,
         metavar="N",
-        help="processes; more than 1 needs PostgreSQL (default: 1)",
+        help="processes; more than 1 comes with a later release (default: 1)",
     )
 
 

@@ -26,8 +26,8 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
     if arguments.workers > 1:
         raise ConfigError(
             [
-                f"--workers {arguments.workers}: SQLite serves one process only. Several workers"
-                " need PostgreSQL, which this release does not have yet: use --workers 1."
+                f"--workers {arguments.workers}: this release serves with one process. Several may"
+                " share one PostgreSQL database, each started by itself on an address of its own."
             ]
         )
     settings = load_gateway(os.environ, _settings_file(arguments))

@@ -75,7 +75,13 @@ async def _check_server(connection: Connection, url: PostgresUrl) -> None:
 
 async def revision_of(connection: Connection) -> str | None:
     """The schema revision, or None for a database without our tables."""
-    if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
+    # A look into the catalog as a table: `to_regclass` would go by what this session remembers, and
+    # miss what another one made while this one waited for its lock.
+    is_there = await connection.fetchval(
+        "SELECT count(*) > 0 FROM pg_tables WHERE tablename = 'alembic_version'"
+        " AND schemaname = ANY (current_schemas(false))"
+    )
+    if not is_there:
         return None
     found = await connection.fetchval("SELECT version_num FROM alembic_version")
     return None if found is None else str(found)
