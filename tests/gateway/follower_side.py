@@ -32,8 +32,8 @@ from tillgate.gateway.follow import Follower
 from tillgate.gateway.history import opened_row
 from tillgate.gateway.lanes import Lane
 from tillgate.gateway.sealing import Sealer
-from tillgate.store import Opening
-from tillgate.store.sqlite import SqliteStore, open_sqlite
+from tillgate.store import Opening, Store
+from tillgate.store.sqlite import open_sqlite
 
 NAME = "alipay_plus"
 
@@ -150,7 +150,7 @@ def opening(
 class Side:
     """What a test works with."""
 
-    store: SqliteStore
+    store: Store
     network: HeldNetwork
     follower: Follower
     clock: MovedClock
@@ -177,6 +177,16 @@ class Side:
             while not what():
                 await asyncio.sleep(0.001)
 
+    async def die(self) -> None:
+        """As kill -9 ends it: nothing is sent, saved or set any more."""
+        for driven in self.follower._driven.values():
+            if driven.timer:
+                driven.timer.cancel()
+        doing = [*self.follower._tasks]
+        for task in doing:
+            task.cancel()
+        await asyncio.gather(*doing, return_exceptions=True)
+
     async def row(self, number: int) -> Payment:
         found = await self.store.load(PaymentRequestId(f"pay_{number:05}"))
         assert found is not None
@@ -184,9 +194,12 @@ class Side:
 
 
 @contextlib.asynccontextmanager
-async def following(folder: Path) -> AsyncIterator[Side]:
+async def following(
+    folder: Path, open_store: Callable[[], Store] | None = None
+) -> AsyncIterator[Side]:
+    """A node on a SQLite file in this folder, or on any other database."""
     clock = MovedClock()
-    store = open_sqlite(folder / "follow.sqlite3")
+    store = open_store() if open_store else open_sqlite(folder / "follow.sqlite3")
     sealer = Sealer(bytes(32), lambda length: bytes(length))
     network = HeldNetwork(clock)
     follower = Follower(store, {NAME: network}, sealer, clock)

@@ -1,0 +1,90 @@
+"""Two nodes over one PostgreSQL database: what one began, the other one reads, awaits and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from tests.gateway.follower_side import Side, following, opening, paid
+from tests.store.store_side import opener
+from tests.support import Wallets, gateway, order, sandbox
+from tillgate.core.model import PayAnswered, Status
+from tillgate.gateway import follow
+from tillgate.store import KeyHeld
+from tillgate.store.postgres_url import read_postgres_url
+
+
+@contextlib.asynccontextmanager
+async def two_nodes(folder: Path, url: str) -> AsyncIterator[tuple[Side, Side]]:
+    open_store = opener(url)
+    async with following(folder, open_store) as a, following(folder, open_store) as b:
+        yield a, b
+
+
+def test_what_one_node_began_the_other_reads_awaits_and_replays(postgres, tmp_path):
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            payment = await a.sale(1)
+            key = payment.payment_request_id
+            assert await b.follower.current(key) == payment
+            again, taken = opening(2, b.clock.now(), b.sealer)
+            repeated = replace(again, idempotency_key=key)
+            held = await b.follower.open(repeated, b"", taken)
+            assert isinstance(held, KeyHeld)
+            assert held.request.payment == payment
+            waiting = asyncio.ensure_future(b.follower.wait(payment, 10))
+            await a.until(lambda: a.network.calls)
+            a.network.calls[0].answer.set_result(PayAnswered(paid(a.network.calls[0])))
+            seen = await waiting
+            assert seen.status is Status.SUCCEEDED
+            assert seen == await a.follower.current(key)
+            assert b.network.calls == []
+
+    asyncio.run(run())
+
+
+def test_what_a_dead_node_left_is_taken_up_and_ended_by_the_other(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.01)
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            assert await b.follower.recover() == 0
+            payment = await a.sale(1)
+            await a.until(lambda: a.network.calls)
+            await a.die()
+            b.clock.ahead = timedelta(seconds=30)  # past the moment that the row names, and grace
+            await b.until(lambda: b.network.calls)
+            [asked] = b.network.calls  # the same body again, as after a restart
+            assert (asked.api, asked.key) == ("pay", payment.payment_request_id)
+            asked.answer.set_result(PayAnswered(paid(asked)))
+            last = await b.follower.wait(payment, 10)
+            assert last.status is Status.SUCCEEDED
+            assert await a.store.load(payment.payment_request_id) == last
+
+    asyncio.run(run())
+
+
+def test_over_http_either_node_answers_for_the_payment_and_there_is_one_debit(postgres, tmp_path):
+    async def run():
+        async with contextlib.AsyncExitStack() as stack:
+            where = read_postgres_url(postgres.migrated())
+            network = await stack.enter_async_context(sandbox())
+            a = await stack.enter_async_context(gateway(tmp_path, network, store=where))
+            b = await stack.enter_async_context(gateway(tmp_path, network, store=where))
+            wallets = Wallets(network, a.session)
+            body = order(code=await wallets.code())
+            (_, first), (_, second) = await asyncio.gather(
+                a.post(body, "k", wait=10), b.post(body, "k", wait=10)
+            )
+            status, read = await b.get(f"/v1/payments/{first['id']}")
+            assert first == second == read
+            assert (status, read["status"]) == (200, "SUCCEEDED")
+            assert await wallets.debits(first["id"]) == (1, 100)
+            _, timeline = await a.get(f"/v1/payments/{first['id']}/events")
+            assert [row["kind"] for row in timeline["events"]] == ["accepted", "pay_answered"]
+
+    asyncio.run(run())
