@@ -25,9 +25,12 @@ or 1.
 class Sql:
     """One statement with its values, in the words that SQLite and PostgreSQL share.
 
+    PostgreSQL wants to know each value's type: `CAST(? AS TEXT) IS NULL`, not `? IS NULL`. Its sum
+    of big integers is no integer: `CAST(sum(amount) AS BIGINT)`.
+
     Attributes:
         text: with a `?` for each value, and no other `?`.
-        values: str, int, bytes, bool or None.
+        values: str, int, bytes, bool or None; a truth for a column of truths.
     """
 
     text: str

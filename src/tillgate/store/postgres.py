@@ -34,6 +34,7 @@ from tillgate.store import (
 from tillgate.store.migrate_postgres import prepare
 from tillgate.store.postgres_connections import (
     FAULTS,
+    LOOKING,
     PATIENT,
     QUICK,
     Connection,
@@ -96,7 +97,7 @@ class PostgresStore:
         self._url = url
         self._opener = BatchWriter(url, OPEN_BATCH, SETTLE_OPEN)
         self._saver = BatchWriter(url, SAVE_BATCH, SETTLE_SAVE)
-        self._readers = Connections(url, QUICK, READERS)
+        self._readers = Connections(url, LOOKING, READERS)
         self._workers = Connections(url, QUICK, WORKERS)
         self._reporters = Connections(url, PATIENT, REPORTERS)
 
