@@ -1,0 +1,234 @@
+"""One POST to an address that a merchant chose, and what became of it. Knows nothing of signatures
+or events.
+
+A name is looked up once for each connection, every address it stands for is checked, and the
+connection is made to one of these very addresses, with the name for TLS. So a name that means
+something else a moment later leads nowhere. Redirects are not followed; proxies of the environment
+and cookies are not used; the answer's body is not kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from tillgate.core.webhook_address import AddressPolicy, AddressRefused, IpAddress
+from tillgate.core.webhooks import Failure
+
+LIMIT_S = 10.0
+"""From the look-up of its name to the head of its answer (issue 6); Standard Webhooks names 15 to
+30 s, payment providers 5 to 20 s.
+"""
+CONNECT_LIMIT_S = 5.0
+IDLE_CONNECTION_S = 4.0
+"""How long an unused connection is kept: below Node's 5 s, the shortest among usual servers."""
+ANSWER_BYTES_MAX = 4096
+"""Read so that the connection can be used again, then forgotten."""
+ANSWER_REST_S = 1.0
+"""How long the rest of an answer may take: its head has said all."""
+LOOK_UPS_MAX = 64
+"""At once, each in a thread: a name server that hangs holds up nobody else's names."""
+_HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": "tillgate-webhooks",
+    "Accept-Encoding": "identity",
+}
+
+LookUp = Callable[[str, int], Awaitable[Sequence[IpAddress]]]
+"""All addresses of a name and a port. Raises OSError where there is none."""
+
+
+class Answered(NamedTuple):
+    """An answer's head."""
+
+    status: int
+    retry_after: str | None
+
+
+class NotAnswered(Exception):
+    """No answer came; `failure` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.value)
+        self.failure = failure
+
+
+class WebhookTransport(Protocol):
+    """Carries webhooks."""
+
+    async def start(self) -> None:
+        """Open what it needs, inside the loop that uses it."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+    async def check(self, url: str) -> None:
+        """Look whether an address may be sent to, as far as that is known now.
+
+        Raises:
+            AddressRefused: it may not.
+        """
+        ...
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        """Send once, and give the answer whatever its status.
+
+        Raises:
+            NotAnswered: it may have arrived or not.
+        """
+        ...
+
+
+class HttpWebhookTransport:
+    """See `WebhookTransport`. `start` it first, inside the loop that uses it."""
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        look_up: LookUp | None = None,
+        tls: ssl.SSLContext | None = None,
+        *,
+        limit_s: float = LIMIT_S,
+    ) -> None:
+        self._policy = policy
+        self._threads = ThreadPoolExecutor(LOOK_UPS_MAX, "webhook-names")
+        self._look_up = look_up or self._ask_the_system
+        self._tls = tls or ssl.create_default_context()
+        self._limit = aiohttp.ClientTimeout(total=limit_s, sock_connect=CONNECT_LIMIT_S)
+        self._session: aiohttp.ClientSession
+
+    async def start(self) -> None:
+        """Open the one session of this process."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=_Checked(self._policy, self._look_up),
+                use_dns_cache=False,
+                socket_factory=self._socket,
+                limit=0,  # the deliverer counts
+                keepalive_timeout=IDLE_CONNECTION_S,
+                ssl=self._tls,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers=_HEADERS,
+            timeout=self._limit,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def check(self, url: str) -> None:
+        """See `WebhookTransport`. In development a name is only read, not looked up."""
+        target = self._policy.target(url)
+        if target.ip is not None or self._policy.allows_local:
+            return
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                found = await self._look_up(target.host, target.port)
+        except (OSError, UnicodeError):
+            found = ()
+        if not found:
+            raise AddressRefused("Its name leads to no address now.")
+        for ip in found:
+            self._policy.check(ip)
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        """See `WebhookTransport`."""
+        try:
+            target, address = self._policy.target(url), URL(url, encoded=True)
+            if (address.host, address.port) != (target.host, target.port):
+                raise NotAnswered(Failure.ADDRESS_REFUSED)
+            async with self._session.post(
+                address, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                await _read_away(response)
+                return Answered(response.status, response.headers.get("Retry-After"))
+        except (AddressRefused, aiohttp.InvalidURL):
+            raise NotAnswered(Failure.ADDRESS_REFUSED) from None
+        except aiohttp.ClientConnectorDNSError:
+            raise NotAnswered(Failure.NAME_NOT_FOUND) from None
+        except (aiohttp.ClientSSLError, ssl.SSLError):
+            raise NotAnswered(Failure.TLS_FAILED) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            raise NotAnswered(Failure.NOT_CONNECTED) from None
+        except TimeoutError:
+            raise NotAnswered(Failure.TIMED_OUT) from None
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise NotAnswered(Failure.BROKE_OFF) from None
+
+    def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """The last line: no socket is made for an address that may not be sent to."""
+        family, kind, protocol, _, address = info
+        self._policy.check(ipaddress.ip_address(address[0]))
+        return socket.socket(family, kind, protocol)
+
+    async def _ask_the_system(self, host: str, port: int) -> Sequence[IpAddress]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._threads, _addresses, host, port)
+        return [ipaddress.ip_address(address) for address in found]
+
+
+class _Checked(AbstractResolver):
+    """Gives only addresses that were checked; aiohttp connects to what it is given."""
+
+    def __init__(self, policy: AddressPolicy, look_up: LookUp) -> None:
+        self._policy = policy
+        self._look_up = look_up
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        try:
+            found = await self._look_up(host, port)
+        except UnicodeError:
+            raise OSError("no name that can be looked up") from None
+        if not found:
+            raise OSError("no address")
+        for ip in found:
+            self._policy.check(ip)
+        return [_result(host, port, ip) for ip in found]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def _result(host: str, port: int, ip: IpAddress) -> ResolveResult:
+    return ResolveResult(
+        hostname=host,
+        host=str(ip),
+        port=port,
+        family=socket.AF_INET if ip.version == 4 else socket.AF_INET6,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(address[0] for *_, address in found))
+
+
+async def _read_away(response: aiohttp.ClientResponse) -> None:
+    read = 0
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(ANSWER_REST_S):
+            while read <= ANSWER_BYTES_MAX:
+                chunk = await response.content.read(ANSWER_BYTES_MAX)
+                read += len(chunk)
+                if not chunk:
+                    return
