@@ -38,3 +38,8 @@ def new_secret(size_bytes: int) -> bytes:
 def new_token() -> str:
     """256 random bits as text, for an API key."""
     return secrets.token_urlsafe(32)
+
+
+def draw_permille() -> int:
+    """0 to 999, for spreading retries."""
+    return secrets.randbelow(1000)

@@ -12,9 +12,13 @@ from tillgate.core.webhooks import (
     GIVE_UP_AFTER,
     PAUSE_AFTER,
     RETRY_DELAYS,
+    DeliveryState,
+    EndpointStatus,
     Failure,
     Outcome,
-    is_to_pause,
+    PausedReason,
+    Verdict,
+    judge,
     next_attempt,
     outcome_of,
     read_retry_after,
@@ -100,7 +104,60 @@ def test_retry_after_makes_nothing_sooner():
     assert next_attempt(1, NOW, NOW, slowed, 999) == NOW + timedelta(minutes=10)
 
 
+def verdict(outcome=FAILED, *, failures=0, tried=NOW, failing=None, now=NOW) -> Verdict:
+    return judge(
+        outcome, failures=failures, tried_since=tried, failing_since=failing, now=now, permille=0
+    )
+
+
+def test_a_yes_ends_it_and_the_endpoints_failing():
+    taken = Outcome(failure=None, http_status=204)
+    assert verdict(taken, failing=NOW, now=NOW + 9 * PAUSE_AFTER) == Verdict(
+        state=DeliveryState.DELIVERED
+    )
+
+
+def test_a_first_failure_is_tried_again_and_noted_at_the_endpoint():
+    assert verdict() == Verdict(
+        state=DeliveryState.PENDING,
+        next_attempt_at=NOW + timedelta(seconds=5),
+        failing_since=NOW,
+    )
+
+
+def test_410_disables_the_endpoint():
+    gone = Outcome(failure=Failure.STATUS, http_status=410)
+    assert verdict(gone) == Verdict(
+        state=DeliveryState.GIVEN_UP,
+        endpoint_status=EndpointStatus.DISABLED,
+        paused_reason=PausedReason.GONE,
+        failing_since=NOW,
+    )
+
+
+def test_an_endpoint_that_asks_for_time_gets_it_for_all_that_waits():
+    asked = timedelta(minutes=10)
+    told = verdict(Outcome(failure=Failure.STATUS, http_status=429, asked_delay=asked))
+    assert (told.not_before, told.next_attempt_at) == (NOW + asked, NOW + asked)
+
+
 def test_what_is_down_altogether_is_paused_before_anything_of_it_is_given_up():
-    assert not is_to_pause(NOW, NOW + PAUSE_AFTER - timedelta(microseconds=1))
-    assert is_to_pause(NOW, NOW + PAUSE_AFTER)
-    assert PAUSE_AFTER <= GIVE_UP_AFTER
+    """Its last attempt comes at 75 h, and would have been the last."""
+    late = NOW + PAUSE_AFTER
+    assert verdict(failures=9, failing=NOW, now=late) == Verdict(
+        state=DeliveryState.PENDING,
+        next_attempt_at=late,
+        endpoint_status=EndpointStatus.PAUSED,
+        paused_reason=PausedReason.FAILING,
+        failing_since=NOW,
+    )
+    just_before = verdict(failures=8, failing=NOW, now=late - timedelta(microseconds=1))
+    assert (just_before.state, just_before.endpoint_status) == (DeliveryState.PENDING, None)
+
+
+def test_what_an_endpoint_refuses_while_it_takes_others_is_given_up():
+    late = NOW + GIVE_UP_AFTER
+    recently = late - timedelta(hours=1)
+    assert verdict(failures=9, failing=recently, now=late) == Verdict(
+        state=DeliveryState.GIVEN_UP, failing_since=recently
+    )

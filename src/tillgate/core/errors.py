@@ -15,7 +15,14 @@ GatewayError(code)
 │   ├── CannotResolve           an operator has nothing to say, or not that
 │   ├── AlreadyThere            what shall be added
 │   ├── NotThere                what shall be changed
-│   └── PaymentNotFound
+│   ├── PaymentNotFound
+│   ├── WebhookUrlRefused       nothing is sent to such an address
+│   ├── WebhookUrlTaken         the merchant has an endpoint with this address
+│   ├── TooManyWebhooks         the merchant has as many endpoints as one may have
+│   ├── WebhookNotActive        the endpoint is paused or disabled: resume it first
+│   ├── WebhookNotFound         no such endpoint
+│   ├── WebhookEventNotFound    no such event at this endpoint
+│   └── TooManyEvents           more than may be replayed at once
 ├── StoreError                  the store could not do it; the caller may try again
 │   ├── StaleVersion            somebody stepped first: reload
 │   ├── PaymentIdTaken          another payment holds this network id
@@ -137,6 +144,48 @@ class PaymentNotFound(RequestError):
     """No such payment, or not this caller's. The two are never told apart."""
 
     code = "payment_not_found"
+
+
+class WebhookUrlRefused(RequestError):
+    """Nothing is sent to such an address. The message says why."""
+
+    code = "webhook_url_refused"
+
+
+class WebhookUrlTaken(RequestError):
+    """The merchant has an endpoint with this address. The message names it."""
+
+    code = "webhook_endpoint_exists"
+
+
+class TooManyWebhooks(RequestError):
+    """The merchant has as many endpoints as one may have."""
+
+    code = "too_many_webhook_endpoints"
+
+
+class WebhookNotActive(RequestError):
+    """The endpoint is paused or disabled: resume it first."""
+
+    code = "webhook_endpoint_not_active"
+
+
+class WebhookNotFound(RequestError):
+    """No such endpoint, or not this caller's. The two are never told apart."""
+
+    code = "webhook_endpoint_not_found"
+
+
+class WebhookEventNotFound(RequestError):
+    """No such event at this endpoint, or not its merchant's."""
+
+    code = "webhook_event_not_found"
+
+
+class TooManyEvents(RequestError):
+    """More events than may be replayed at once."""
+
+    code = "too_many_events"
 
 
 class StoreError(GatewayError):

@@ -38,6 +38,17 @@ class EndpointStatus(StrEnum):
     """It answered 410: it wants no more. Nothing is kept for it."""
 
 
+class PausedReason(StrEnum):
+    """Why an endpoint is not sent to."""
+
+    MERCHANT = "merchant"
+    """Its merchant said so."""
+    FAILING = "failing"
+    """It took nothing for 3 days."""
+    GONE = "gone"
+    """It answered 410."""
+
+
 class DeliveryState(StrEnum):
     """What became of one event at one endpoint."""
 
@@ -64,6 +75,8 @@ class Failure(StrEnum):
     """No answer within 10 s; it may have arrived."""
     BROKE_OFF = "broke_off"
     """The connection ended without an answer in HTTP; it may have arrived."""
+    NOT_SIGNED = "not_signed"
+    """Its secret cannot be read here, so nothing was sent: a fault of ours."""
     STATUS = "status"
     """An answer other than 2xx. A redirect is one."""
 
@@ -163,6 +176,68 @@ def next_attempt(
     return now + max(delay, outcome.asked_delay or timedelta(0))
 
 
-def is_to_pause(failing_since: datetime, now: datetime) -> bool:
-    """Whether an endpoint that has taken nothing since then, and failed just now, is paused."""
-    return now - failing_since >= PAUSE_AFTER
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What follows from one attempt.
+
+    Attributes:
+        state: of the delivery.
+        next_attempt_at: of one that is pending.
+        endpoint_status: None leaves it.
+        paused_reason: beside a new status.
+        failing_since: of the endpoint; None once it took something.
+        not_before: nothing is sent to the endpoint earlier.
+    """
+
+    state: DeliveryState
+    next_attempt_at: datetime | None = None
+    endpoint_status: EndpointStatus | None = None
+    paused_reason: PausedReason | None = None
+    failing_since: datetime | None = None
+    not_before: datetime | None = None
+
+
+def judge(
+    outcome: Outcome,
+    *,
+    failures: int,
+    tried_since: datetime,
+    failing_since: datetime | None,
+    now: datetime,
+    permille: int,
+) -> Verdict:
+    """What follows from one attempt, for the event and for its endpoint.
+
+    Args:
+        outcome: of the attempt.
+        failures: how often this event failed before.
+        tried_since: see `next_attempt`.
+        failing_since: of the endpoint, before this attempt.
+        now: when the attempt ended.
+        permille: drawn from 0 to 999.
+    """
+    if outcome.failure is None:
+        return Verdict(state=DeliveryState.DELIVERED)
+    since = failing_since or now
+    if outcome.http_status == GONE:
+        return Verdict(
+            state=DeliveryState.GIVEN_UP,
+            endpoint_status=EndpointStatus.DISABLED,
+            paused_reason=PausedReason.GONE,
+            failing_since=since,
+        )
+    if now - since >= PAUSE_AFTER:
+        return Verdict(
+            state=DeliveryState.PENDING,
+            next_attempt_at=now,
+            endpoint_status=EndpointStatus.PAUSED,
+            paused_reason=PausedReason.FAILING,
+            failing_since=since,
+        )
+    at = next_attempt(failures + 1, tried_since, now, outcome, permille)
+    return Verdict(
+        state=DeliveryState.PENDING if at else DeliveryState.GIVEN_UP,
+        next_attempt_at=at,
+        failing_since=since,
+        not_before=now + outcome.asked_delay if outcome.asked_delay else None,
+    )

@@ -160,6 +160,94 @@ event_ticket = Table(
     sqlite_with_rowid=False,
 )
 
+# Where merchants want to be told, and how each telling goes.
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("merchant_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("description", Text),
+    # Each between spaces; null is all.
+    Column("event_types", Text),
+    # Sealed.
+    Column("secrets", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("paused_reason", Text),
+    # Its first failure since it last took anything.
+    Column("failing_since", BigInteger),
+    # Nothing is sent earlier: it asked for that.
+    Column("not_before", BigInteger, nullable=False, server_default="0"),
+    # Made, or last resumed.
+    Column("active_since", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("merchant_id", "url"),
+    sqlite_with_rowid=False,
+)
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    # Events of one payment go one after the other.
+    Column("payment_request_id", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    # Counted before each is made.
+    Column("attempts", Integer, nullable=False),
+    # Since it was last begun, resumed or replayed.
+    Column("failures", Integer, nullable=False),
+    Column("tried_since", BigInteger),
+    # While an attempt is being made: when somebody else may make the next. Null once it is over.
+    Column("next_attempt_at", BigInteger),
+    Column("is_leased", Boolean, nullable=False),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("delivered_at", BigInteger),
+    # What is sent; null where it is made of the merchant's event.
+    Column("payload", LargeBinary),
+    sqlite_with_rowid=False,
+)
+_is_pending = webhook_delivery.c.state == "pending"
+Index(
+    "ix_webhook_delivery_due",
+    webhook_delivery.c.endpoint_id,
+    webhook_delivery.c.next_attempt_at,
+    webhook_delivery.c.created_at,
+    webhook_delivery.c.sequence,
+    sqlite_where=_is_pending,
+    postgresql_where=_is_pending,
+)
+Index(
+    "ix_webhook_delivery_order",
+    webhook_delivery.c.endpoint_id,
+    webhook_delivery.c.payment_request_id,
+    webhook_delivery.c.sequence,
+    sqlite_where=_is_pending,
+    postgresql_where=_is_pending,
+)
+Index(
+    "ix_webhook_delivery_list",
+    webhook_delivery.c.endpoint_id,
+    webhook_delivery.c.created_at,
+    webhook_delivery.c.event_id,
+)
+webhook_attempt = Table(
+    "webhook_attempt",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("status", Integer),
+    Column("error", Text),
+    sqlite_with_rowid=False,
+)
+
 unmatched_notification = Table(
     "unmatched_notification",
     metadata,

@@ -62,6 +62,7 @@ from tillgate.store.statements import (
     SELECT_PAYMENT,
     SELECT_WAITING,
 )
+from tillgate.store.webhooks import INSERT_DELIVERIES, delivery_values
 
 INSERT_PAYMENT = (
     f"INSERT INTO payment ({', '.join(INSERTED_COLUMNS)})"
@@ -128,6 +129,7 @@ class SqliteStore:
         values = (*state_values(payment), keep_body, key, payment.version - 1)
         event = history_values(key, history)
         announcement = merchant_event_values(told) if told else None
+        deliveries = delivery_values(told) if told else ()
 
         def write(connection: sqlite3.Connection) -> None:
             try:
@@ -141,6 +143,7 @@ class SqliteStore:
             connection.execute(INSERT_EVENT, event)
             if announcement:
                 connection.execute(INSERT_MERCHANT_EVENT, announcement)
+                connection.execute(INSERT_DELIVERIES, deliveries)
 
         await self._writer.commit(write)
 

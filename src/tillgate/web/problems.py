@@ -46,6 +46,13 @@ _TABLE: tuple[tuple[str, int, str], ...] = (
     ("already_there", 409, "There is one with this id."),
     ("cannot_cancel", 409, "It is over, or must be refunded; the sentence says until when."),
     ("cannot_resolve", 409, "There is nothing to resolve, or not so."),
+    ("webhook_endpoint_not_found", 404, "There is no such endpoint, or it is not yours."),
+    ("webhook_event_not_found", 404, "There is no such event for this endpoint."),
+    ("webhook_endpoint_exists", 409, "You have one with this address; the sentence names it."),
+    ("too_many_webhook_endpoints", 409, "A merchant has at most 16: delete one."),
+    ("webhook_endpoint_not_active", 409, "It is paused or disabled: resume it first."),
+    ("webhook_url_refused", 422, "Nothing is sent to such an address; the sentence says why."),
+    ("too_many_events", 422, "More than may be replayed at once: say a shorter span."),
     # About us.
     ("internal_error", 500, "A fault of ours. The payment, if there is one, is safe: read it."),
     ("network_down", 503, "Nothing was charged. Try again soon, or take another method."),
