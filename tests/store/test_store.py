@@ -14,7 +14,10 @@ from tillgate.core.model import Call, Closing, PayAnswered, PaymentId, Receipt, 
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import step
 from tillgate.core.results import Outcome
+from tillgate.core.webhooks import EndpointStatus
 from tillgate.store import KeyHeld, Opened, OrderHeld, Sql, Unmatched
+from tillgate.store.webhook_endpoints import Endpoint, create_endpoint
+from tillgate.store.webhook_log import list_deliveries
 
 
 def test_what_was_opened_is_read_back_whole_also_by_another_process(open_store):
@@ -216,6 +219,51 @@ def test_what_is_told_is_saved_with_the_change_or_not_at_all(open_store):
         assert await store.load_events("another", after=0, limit=9) == []
 
     with_store(open_store, work)
+
+
+def test_an_event_waits_for_every_endpoint_that_wants_it_from_its_commit_on(open_store):
+    async def work(store):
+        wanted = {
+            "we_1": ("M1", None),
+            "we_2": ("M1", ("payment.failed",)),
+            "we_3": ("M1", ("payment.failed", "payment.succeeded")),
+            "we_4": ("M2", None),
+        }
+        for name, (merchant_id, types) in wanted.items():
+            await create_endpoint(store, endpoint(name, merchant_id, types), 99)
+        given = opening()
+        await store.open(given)
+        done = paid(given.payment, "p1")
+        late = replace(done, version=9)
+        with pytest.raises(StaleVersion):
+            await store.save(late, history(late, "x"), keep_body=False, told=told(done, 1))
+        await store.save(done, history(done, "x"), keep_body=False, told=told(done, 1))
+        return {
+            name: [
+                (each.event_id, each.sequence, each.next_attempt_at)
+                for each in await list_deliveries(store, name, state=None, before=None, limit=9)
+            ]
+            for name in wanted
+        }
+
+    there = [(f"evt_{opening().payment.payment_request_id}_1", 1, NOW)]
+    waiting = with_store(open_store, work)
+    assert waiting == {"we_1": there, "we_2": [], "we_3": there, "we_4": []}
+
+
+def endpoint(name, merchant_id, types):
+    return Endpoint(
+        endpoint_id=name,
+        merchant_id=merchant_id,
+        url=f"https://{name}.example",
+        description="",
+        event_types=types,
+        secrets=b"sealed",
+        status=EndpointStatus.ACTIVE,
+        active_since=NOW,
+        created_at=NOW,
+        changed_at=NOW,
+    )
 
 
 def test_events_are_read_in_their_order_from_any_place_and_by_store(open_store):

@@ -14,6 +14,7 @@ from typing import Any
 
 from tillgate.store.rows import STATE_COLUMNS
 from tillgate.store.statements import INSERTED_COLUMNS
+from tillgate.store.webhooks import insert_deliveries
 
 _TYPES = {
     **dict.fromkeys(
@@ -123,7 +124,10 @@ SAVE_BATCH = (
     " told AS (INSERT INTO merchant_event (event_id, merchant_id, store_id, terminal_id,"
     " refund_request_id, sequence, type, at, body, payment_request_id)"
     f" SELECT {', '.join(f't_{name}' for name in _TOLD)}, payment_request_id"
-    " FROM given JOIN done USING (payment_request_id) WHERE t_event_id IS NOT NULL)"
+    " FROM given JOIN done USING (payment_request_id) WHERE t_event_id IS NOT NULL),"
+    " news AS (SELECT given.* FROM given JOIN done USING (payment_request_id)"
+    " WHERE t_event_id IS NOT NULL),"
+    f" deliveries AS ({insert_deliveries('news')})"
     " SELECT payment_request_id FROM done"
 )
 # Nothing but a new acknowledged update of the row proves that an earlier commit is durable.

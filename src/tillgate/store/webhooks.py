@@ -27,17 +27,42 @@ _INSERT = (
     "INSERT INTO webhook_delivery (endpoint_id, event_id, payment_request_id, sequence, type,"
     " created_at, state, attempts, failures, is_leased, next_attempt_at, payload)"
 )
-INSERT_DELIVERIES = (
-    f"{_INSERT} SELECT e.endpoint_id, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS INTEGER),"
-    " CAST(? AS TEXT), CAST(? AS BIGINT), 'pending', 0, 0, false,"
+_DELIVERIES = (
+    f"{_INSERT} SELECT e.endpoint_id, {{event_id}}, {{payment}}, {{sequence}}, {{type}}, {{at}},"
+    " 'pending', 0, 0, false,"
     # Behind an event of the same payment that still waits, it waits as long.
     " coalesce((SELECT max(d.next_attempt_at) FROM webhook_delivery d"
-    " WHERE d.endpoint_id = e.endpoint_id AND d.payment_request_id = CAST(? AS TEXT)"
-    " AND d.state = 'pending'), CAST(? AS BIGINT)), NULL"
-    " FROM webhook_endpoint e WHERE e.merchant_id = CAST(? AS TEXT) AND e.status <> 'disabled'"
-    " AND (e.event_types IS NULL OR e.event_types LIKE '% ' || CAST(? AS TEXT) || ' %')"
+    " WHERE d.endpoint_id = e.endpoint_id AND d.payment_request_id = {payment}"
+    " AND d.state = 'pending'), {at}), NULL"
+    " FROM {told}webhook_endpoint e WHERE e.merchant_id = {merchant} AND e.status <> 'disabled'"
+    " AND (e.event_types IS NULL OR e.event_types LIKE '% ' || {type} || ' %')"
+)
+INSERT_DELIVERIES = _DELIVERIES.format(
+    told="",
+    event_id="CAST(? AS TEXT)",
+    payment="CAST(? AS TEXT)",
+    sequence="CAST(? AS INTEGER)",
+    type="CAST(? AS TEXT)",
+    at="CAST(? AS BIGINT)",
+    merchant="CAST(? AS TEXT)",
 )
 """Follows the insert of each merchant's event, in its transaction, with `delivery_values`."""
+
+
+def insert_deliveries(told: str) -> str:
+    """The same for a batch: `told` is a relation with `payment_request_id` and the columns of an
+    event, each with `t_` before its name.
+    """
+    return _DELIVERIES.format(
+        told=f"{told}, ",
+        event_id="t_event_id",
+        payment=f"{told}.payment_request_id",
+        sequence="t_sequence",
+        type="t_type",
+        at="t_at",
+        merchant="t_merchant_id",
+    )
+
 
 INSERT_ONE = (
     f"{_INSERT} VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, false, ?, ?) ON CONFLICT DO NOTHING"
