@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.gateway.follower_side import Side, following, opening, paid
 from tests.store.store_side import opener
 from tests.support import Wallets, gateway, order, sandbox
-from tillgate.core.model import PayAnswered, Status
+from tillgate.core.model import Notified, PayAnswered, Status
 from tillgate.gateway import follow
 from tillgate.store import KeyHeld
 from tillgate.store.postgres_url import read_postgres_url
@@ -86,5 +86,30 @@ def test_over_http_either_node_answers_for_the_payment_and_there_is_one_debit(po
             assert await wallets.debits(first["id"]) == (1, 100)
             _, timeline = await a.get(f"/v1/payments/{first['id']}/events")
             assert [row["kind"] for row in timeline["events"]] == ["accepted", "pay_answered"]
+
+    asyncio.run(run())
+
+
+def test_a_result_that_lands_on_another_node_reaches_the_till_here(postgres, tmp_path):
+    """The till waits at A; B is told; A hears it long before its own next inquiry, and asks no
+    more.
+    """
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            await a.follower.recover()
+            payment = await a.sale(1)
+            key = payment.payment_request_id
+            await a.until(lambda: a.network.calls)
+            [asked] = a.network.calls
+            waiting = asyncio.ensure_future(a.follower.wait(payment, 10))
+            await asyncio.sleep(0)
+            assert await b.follower.apply(key, Notified(paid(asked))) is not None
+            seen = await waiting
+            assert seen.status is Status.SUCCEEDED
+            assert seen == await b.follower.current(key)
+            assert len(a.network.calls) == 1
+            asked.answer.set_result(PayAnswered(paid(asked)))
+            await a.until(lambda: a.follower.driven_count == 0)
 
     asyncio.run(run())

@@ -42,6 +42,7 @@ from tillgate.core.model import (
 from tillgate.core.payment import is_call_of, step
 from tillgate.gateway.announce import told_of
 from tillgate.gateway.calls import TOO_MANY, Calls, Send, not_sent
+from tillgate.gateway.elsewhere import Elsewhere, Known
 from tillgate.gateway.history import row_of
 from tillgate.gateway.lanes import Slot
 from tillgate.gateway.metrics import Watch
@@ -99,7 +100,13 @@ class Follower:
         self._calls = Calls(store, connectors, sealer, clock, self._watch)
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look: asyncio.Task[None] | None = None
+        self._looks: list[asyncio.Task[None]] = []
+        self._elsewhere = Elsewhere(
+            store,
+            awaited=lambda: self._known(is_awaited=True),
+            driven=lambda: self._known(is_awaited=False),
+            adopt=self._adopt,
+        )
         self._stopping = asyncio.Event()
         self.check_admitted = self._calls.check_admitted
         self.networks = self._calls.networks
@@ -112,8 +119,34 @@ class Follower:
             last = batch[-1]
             # A row whose timer fired meanwhile moved on to a later moment: it is known by then.
             await asyncio.sleep(0)
-        self._look = self._spawn(self._look_for_forgotten())
+        self._looks = [self._spawn(self._look_for_forgotten())]
+        if self._store.is_shared:
+            self._looks.append(self._spawn(self._elsewhere.run()))
         return taken_up
+
+    def _known(self, *, is_awaited: bool) -> list[Known]:
+        return [
+            (key, driven.payment.version)
+            for key, driven in self._driven.items()
+            if driven.waiters or not is_awaited
+        ]
+
+    async def _adopt(self, payment: Payment) -> None:
+        """Take over what another node made of a payment that is driven here."""
+        driven = self._driven.get(payment.payment_request_id)
+        if driven is None:
+            return
+        driven.users += 1
+        try:
+            async with driven.lock:
+                if payment.version > driven.payment.version:
+                    driven.payment = payment
+                    if payment.status is not Status.PENDING:
+                        driven.body = None  # it holds the payment code
+                    self._drive(driven)
+        finally:
+            driven.users -= 1
+            self._let_go(driven)
 
     def _take_up(self, batch: Sequence[Payment]) -> int:
         """Drive those of these payments that nobody drives yet; returns how many."""
@@ -258,8 +291,8 @@ class Follower:
     async def stop(self) -> None:
         """Send nothing new, let running calls end, and leave the rest to the next process."""
         self.release_waiters()
-        if self._look:
-            self._look.cancel()
+        for look in self._looks:
+            look.cancel()
         for driven in self._driven.values():
             if driven.timer:
                 driven.timer.cancel()

@@ -161,7 +161,13 @@ class Placed:
 
 
 class Store(Protocol):
-    """A durable store of payments. Every method may raise `StoreError` when it cannot do it now."""
+    """A durable store of payments. Every method may raise `StoreError` when it cannot do it now.
+
+    Attributes:
+        is_shared: whether other processes may write to it meanwhile.
+    """
+
+    is_shared: bool
 
     async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
         """Save a new payment, unless its key or its order is taken. Durable when it returns."""
@@ -215,6 +221,10 @@ class Store(Protocol):
             after: the last payment of the batch before; None begins.
             limit: at most so many; fewer come only when these are the last.
         """
+        ...
+
+    async def load_newer(self, known: Sequence[tuple[PaymentRequestId, int]]) -> Sequence[Payment]:
+        """Those of these payments that have a higher version than is named with each."""
         ...
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:

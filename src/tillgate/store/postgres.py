@@ -49,8 +49,10 @@ from tillgate.store.postgres_statements import (
     SELECT_ALL_EVENTS,
     SELECT_LAST_POSITION,
     SELECT_MERCHANT_EVENTS,
+    SELECT_NEWER,
     SETTLE_OPEN,
     SETTLE_SAVE,
+    arrays,
     numbered,
 )
 from tillgate.store.postgres_url import PostgresUrl
@@ -91,6 +93,8 @@ _NOTHING_TOLD = (None,) * 9
 
 class PostgresStore:
     """See `Store`. Build it with `open_postgres`."""
+
+    is_shared = True
 
     def __init__(self, url: PostgresUrl) -> None:
         """Connects when it is first asked for something."""
@@ -167,6 +171,10 @@ class PostgresStore:
         self, before: datetime | None = None, *, after: Payment | None = None, limit: int
     ) -> Sequence[Payment]:
         rows = await self._all(SELECT_WAITING, *waiting_values(before, after), limit)
+        return [to_payment(row) for row in rows]
+
+    async def load_newer(self, known: Sequence[tuple[PaymentRequestId, int]]) -> Sequence[Payment]:
+        rows = await self._readers.fetch(SELECT_NEWER, arrays(known))
         return [to_payment(row) for row in rows]
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from tillgate.store.rows import STATE_COLUMNS
+from tillgate.store.rows import PAYMENT_COLUMNS, STATE_COLUMNS
 from tillgate.store.statements import INSERTED_COLUMNS
 from tillgate.store.webhooks import insert_deliveries
 
@@ -155,6 +155,12 @@ SELECT_ALL_EVENTS = (
 )
 SELECT_LAST_POSITION = (
     f"SELECT coalesce(max(position), 0) AS last FROM merchant_event WHERE position < {_SETTLED}"
+)
+
+SELECT_NEWER = (
+    f"SELECT {', '.join(f'payment.{name}' for name in PAYMENT_COLUMNS)}"
+    " FROM unnest($1::text[], $2::integer[]) AS known (id, version)"
+    " JOIN payment ON payment.payment_request_id = known.id AND payment.version > known.version"
 )
 
 

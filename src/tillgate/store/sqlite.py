@@ -89,6 +89,8 @@ SELECT_LAST_POSITION = "SELECT coalesce(max(position), 0) AS last FROM merchant_
 class SqliteStore:
     """See `Store`. Build it with `open_sqlite`."""
 
+    is_shared = False
+
     def __init__(
         self,
         reader: sqlite3.Connection,
@@ -172,6 +174,12 @@ class SqliteStore:
     ) -> Sequence[Payment]:
         rows = self._all(SELECT_WAITING, *waiting_values(before, after), limit)
         return [to_payment(row) for row in rows]
+
+    async def load_newer(self, known: Sequence[tuple[PaymentRequestId, int]]) -> Sequence[Payment]:
+        rows = (self._one(SELECT_PAYMENT, key) for key, _ in known)
+        versions = dict(known)
+        payments = [to_payment(row) for row in rows if row]
+        return [each for each in payments if each.version > versions[each.payment_request_id]]
 
     async def load_history(self, payment_request_id: PaymentRequestId) -> Sequence[History]:
         return [to_history(row) for row in self._all(SELECT_HISTORY, payment_request_id)]
