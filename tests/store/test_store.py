@@ -413,3 +413,16 @@ def test_waiting_payments_come_in_batches_that_meet_without_gap_or_repeat(open_s
         assert seen == [f"pay_{number:05}" for number in range(1, 8)]
 
     with_store(open_store, work)
+
+
+def test_a_name_that_no_row_can_have_is_not_found(open_store):
+    async def work(store):
+        await store.open(opening())
+        assert await store.load("pay_\0") is None
+        assert await store.load_request("M1", "key\0") is None
+        assert await store.read(Sql("SELECT 1 FROM payment WHERE store_id = ?", ("\0",))) in (
+            [],
+            (),
+        )
+
+    with_store(open_store, work)

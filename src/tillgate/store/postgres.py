@@ -244,6 +244,8 @@ class PostgresStore:
         return next(iter(await self._all(text, *values)), None)
 
     async def _all(self, text: str, *values: Any) -> Sequence[Any]:
+        if any(isinstance(value, str) and "\0" in value for value in values):
+            return ()  # PostgreSQL can't hold such a text, so that no row has it
         return await self._readers.fetch(numbered(text), values)
 
 
