@@ -14,6 +14,7 @@ from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
+from tillgate.web.webhooks_api import WebhooksApi
 
 _NOTHING = cast(Any, None)
 
@@ -24,6 +25,7 @@ def merchant_operations() -> list[Operation]:
         *PaymentsApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
         *PaymentList(_NOTHING, ()).operations(),
         *StreamApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
+        *WebhooksApi(_NOTHING, _NOTHING).operations(),
         *CodesApi(_NOTHING).operations(),
     ]
 

@@ -44,6 +44,7 @@ class GatewaySettings:
     limit: Limit
     connectors: tuple[ConnectorSettings, ...]
     routing: RoutingSettings = field(default_factory=RoutingSettings)
+    webhooks_to_local: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         ),
         connectors=_connectors(source),
         routing=read_routing(source),
+        webhooks_to_local=source.one_of("webhooks", "allow_local", ("on", "off")) == "on",
     )
     if settings.is_live:
         source.problems += _not_for_live(settings)
@@ -135,6 +137,8 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
     keys = settings.seed.keys if settings.seed else ()
     if any(key.caller.key_id.startswith("tg_test_") for key in keys):
         problems.append("gateway.merchants_file: has tg_test_ keys, but gateway.env is live")
+    if settings.webhooks_to_local:
+        problems.append("webhooks.allow_local: must be off when gateway.env is live")
     return problems
 
 

@@ -99,6 +99,13 @@ SETTINGS = (
     ),
     Setting("limits", "burst", "400", "requests of one key at once"),
     Setting(
+        "webhooks",
+        "allow_local",
+        "off",
+        "`on`: for development, webhooks go to http addresses, this machine and private networks,"
+        " too; refused when `gateway.env` is live",
+    ),
+    Setting(
         "admin",
         "listen",
         "127.0.0.1:8081",

@@ -17,6 +17,7 @@ from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.connectors.missing import OfPayments
+from tillgate.core.webhook_address import AddressPolicy
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
@@ -26,7 +27,9 @@ from tillgate.gateway.registry import Registry
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
 from tillgate.gateway.streams import Streams
-from tillgate.ids import new_id, new_secret, new_token
+from tillgate.gateway.webhook_office import WebhookOffice
+from tillgate.gateway.webhooks import Deliverer
+from tillgate.ids import draw_permille, new_id, new_secret, new_token
 from tillgate.store import Store
 from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.sqlite import open_sqlite
@@ -43,6 +46,8 @@ from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.reference import reference_routes
 from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
+from tillgate.web.webhooks_api import WebhooksApi
+from tillgate.webhook_transport import HttpWebhookTransport
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +82,9 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     store = _open_store(settings.store)
     registry = Registry(store, clock, is_live=settings.is_live)
     metrics = Metrics()
-    follower = Follower(store, connectors, sealer, clock, metrics)
+    transport = HttpWebhookTransport(AddressPolicy(settings.webhooks_to_local))
+    deliverer = Deliverer(store, transport, sealer, clock, draw_permille)
+    follower = Follower(store, connectors, sealer, clock, metrics, deliverer.nudge)
     routing = settings.routing
     takes = {each.name: each.takes for each in settings.connectors}
     routes = Routes(routing.table, routing.integrations(takes), routing.source)
@@ -90,6 +97,15 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         clock=clock,
         draw_id=lambda now: new_id("pay", now),
     )
+    office = WebhookOffice(
+        store=store,
+        transport=transport,
+        sealer=sealer,
+        clock=clock,
+        draw_id=new_id,
+        draw_key=new_secret,
+        nudge=deliverer.nudge,
+    )
     interventions = Interventions(follower, connectors, clock)
     notifications = Notifications(store, follower, by_section, clock)
 
@@ -101,10 +117,12 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         taken_up = await follower.recover()
         if taken_up:
             log.info("took up %d unfinished payments", taken_up)
+        await deliverer.start()
         try:
             yield
         finally:
             await follower.stop()
+            await deliverer.stop()
             await registry.stop()
             for connector in by_section.values():
                 await connector.close()
@@ -135,6 +153,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         *PaymentsApi(registry, acceptance, interventions, follower, store).operations(),
         *PaymentList(store, list(by_section)).operations(),
         *StreamApi(store, streams, registry, gate.admit, clock, new_token).operations(),
+        *WebhooksApi(office, lambda: registry.merchants).operations(),
         *CodesApi(routes).operations(),
     ]
     operators = [

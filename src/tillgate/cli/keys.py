@@ -33,6 +33,9 @@ seal_key_file = "seal.key"
 [admin]
 listen = "{admin}"
 
+[webhooks]
+allow_local = "on"  # for development; refused when gateway.env is live
+
 [alipay_plus]
 base_url = "{network}"
 client_id = "{client_id}"

@@ -93,8 +93,10 @@ class Follower:
         sealer: Sealer,
         clock: Clock,
         watch: Watch | None = None,
+        on_told: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._on_told = on_told
         self._clock = clock
         self._watch = watch or Watch()
         self._calls = Calls(store, connectors, sealer, clock, self._watch)
@@ -316,12 +318,13 @@ class Follower:
             taken = step(driven.payment, event, now, policy, is_awaited=is_awaited)
             if taken.payment is driven.payment:
                 return
+            told = told_of(driven.payment, taken.payment, now)
             try:
                 await self._store.save(
                     taken.payment,
                     row_of(taken, event, now),
                     keep_body=taken.payment.status is Status.PENDING,
-                    told=told_of(driven.payment, taken.payment, now),
+                    told=told,
                 )
             except StaleVersion:
                 driven.payment = await self._store.load(key) or driven.payment
@@ -332,6 +335,8 @@ class Follower:
                 continue
             self._watch.changed(driven.payment, taken.payment)
             driven.payment = taken.payment
+            if told:
+                self._on_told()
             if taken.payment.status is not Status.PENDING:
                 driven.body = None  # it holds the payment code
             self._drive(driven)
