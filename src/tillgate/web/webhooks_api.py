@@ -145,6 +145,17 @@ class WebhooksApi:
                 "Also for one that was paused because it failed for 3 days, or that answered 410.",
             ),
             _operation(
+                "testWebhookEndpoint",
+                "POST",
+                ONE + "/test",
+                "Send a test event",
+                self.test,
+                _answer(
+                    202, "A `webhook.test` event is sent; read its delivery.", DeliveryResource
+                ),
+                problems=("webhook_endpoint_not_active",),
+            ),
+            _operation(
                 "listWebhookDeliveries",
                 "GET",
                 ONE + "/deliveries",
@@ -185,17 +196,6 @@ class WebhooksApi:
                 is_body_optional=True,
                 body_example={},
                 problems=("invalid_request", "too_many_events", "webhook_endpoint_not_active"),
-            ),
-            _operation(
-                "testWebhookEndpoint",
-                "POST",
-                ONE + "/test",
-                "Send a test event",
-                self.test,
-                _answer(
-                    202, "A `webhook.test` event is sent; read its delivery.", DeliveryResource
-                ),
-                problems=("webhook_endpoint_not_active",),
             ),
             _operation(
                 "deleteWebhookEndpoint",
