@@ -351,6 +351,32 @@ class RefundUnanswered:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundReserved:
+    """A merchant opens a refund of so many minor units. Counts only while paid and so much is left.
+
+    It is saved in the commit that opens the refund.
+    """
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundSucceeded:
+    """A reserved refund of so many minor units was done. Saved in the commit that ends the
+    refund.
+    """
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundReleased:
+    """A reserved refund of so many minor units failed: what it reserved is free again."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """An operator says, with evidence, what became of the money: SUCCEEDED, FAILED or CANCELLED."""
 
@@ -378,6 +404,9 @@ Event = (
     | CancelUnanswered
     | RefundAnswered
     | RefundUnanswered
+    | RefundReserved
+    | RefundSucceeded
+    | RefundReleased
     | Resolved
     | TimerDue
 )

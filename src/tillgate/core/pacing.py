@@ -67,6 +67,10 @@ class Policy:
             00:15.
         paid_is_refunded: whether a cancel is for unknown results only, so that what is known to be
             paid is given back by a refund. Not with Alipay+.
+        refund_window: how long after placing a merchant may refund. Alipay+ "Refund": one calendar
+            year, 365 days by default; a payment is paid within two minutes of its placing.
+        refund_settles: how long after a refund was sent it may still arrive. Ours: 8 s of call, 5 s
+            of clocks, and room, because only a refusal hangs on it.
         unresolved_limit: how long after placing such asking goes on. ADR 0011: 7 days.
         unresolved_inquiry: pace of asking about an UNRESOLVED payment. ADR 0011: hourly.
     """
@@ -87,6 +91,8 @@ class Policy:
     never_sent_limit: timedelta = timedelta(seconds=10)
     unknown_cancel_limit: timedelta = timedelta(seconds=73)
     cancel_window_closes: time = time(0, 15)
+    refund_window: timedelta = timedelta(days=365)
+    refund_settles: timedelta = timedelta(seconds=60)
     unresolved_inquiry: timedelta = timedelta(hours=1)
     unresolved_limit: timedelta = timedelta(days=7)
     paid_is_refunded: bool = False

@@ -45,6 +45,9 @@ from tillgate.core.model import (
     PayUnanswered,
     Receipt,
     RefundAnswered,
+    RefundReleased,
+    RefundReserved,
+    RefundSucceeded,
     RefundUnanswered,
     Report,
     Resolved,
@@ -59,6 +62,7 @@ from tillgate.core.model import (
     changed,
 )
 from tillgate.core.pacing import Policy
+from tillgate.core.refunding import refund_done, refund_released, refund_reserved, why_not_cancel
 from tillgate.core.results import (
     CANCEL_WINDOW_EXCEED,
     MEANINGS,
@@ -115,7 +119,9 @@ def step(
     if taken.payment == payment and not taken.effects:
         return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
-    is_told = taken.payment.status is not payment.status and taken.payment.status in TOLD
+    is_told = (
+        taken.payment.status is not payment.status and taken.payment.status in TOLD
+    ) or isinstance(event, RefundSucceeded | RefundReleased)
     saved = changed(
         taken.payment, version=payment.version + 1, announced=payment.announced + is_told
     )
@@ -158,6 +164,12 @@ def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Ste
             return _refund_answered(payment, outcome, code, now, policy)
         case RefundUnanswered():
             return _refund_later(payment, now, policy)
+        case RefundReserved(value):
+            return refund_reserved(payment, value, now, policy)
+        case RefundSucceeded(value):
+            return refund_done(payment, value)
+        case RefundReleased(value):
+            return refund_released(payment, value)
         case Resolved(status):
             return _resolved(payment, status, now, policy)
         case TimerDue():
@@ -464,6 +476,9 @@ def _reported_not_paid(payment: Payment, report: Report, now: datetime, policy: 
                 meaning_of(report.code, Outcome.FAILURE).alert, f"the payment failed: {report.code}"
             )
             return _and(_finish(_noted(payment, report), Status.FAILED, now), *alerts)
+        case Status.SUCCEEDED if payment.reserved == payment.order.amount.value:
+            # Where a trade that is refunded in full counts as closed, this is our own refund.
+            return Step(payment)
         case Status.SUCCEEDED:
             return Step(
                 payment, (Alert(f"a failure ({report.code}) was reported after a success"),)
@@ -506,14 +521,13 @@ def _cancel_requested(payment: Payment, by: str, now: datetime, policy: Policy) 
 
 
 def may_cancel(payment: Payment, now: datetime, policy: Policy) -> str | None:
-    """Why a till may not cancel this payment, in words; None when it may or has no need to."""
+    """Why a till may not cancel this payment, in words; None when it may or has no need to.
+
+    A paid one is cancelled or refunded, never both: "once refunded, no cancel" (Antom "Cancel").
+    """
     if payment.status is Status.UNRESOLVED:
         return "Nobody could say whether it is paid; the acquirer's operator decides."
-    window_closed_at = policy.cancel_until(payment.order.placed_at)
-    if payment.status is Status.SUCCEEDED and now >= window_closed_at:
-        at = window_closed_at.isoformat(timespec="seconds").replace("+00:00", "Z")
-        return f"It is paid and its cancel window closed at {at}: refund it instead."
-    return None
+    return why_not_cancel(payment, now, policy)
 
 
 def _cancel_answered(

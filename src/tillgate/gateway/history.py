@@ -26,6 +26,9 @@ from tillgate.core.model import (
     PayRefusedUnsigned,
     PayUnanswered,
     RefundAnswered,
+    RefundReleased,
+    RefundReserved,
+    RefundSucceeded,
     RefundUnanswered,
     Report,
     Resolved,
@@ -110,6 +113,12 @@ def _described(event: Event) -> tuple[str, dict[str, str]]:
             return "refund_answered", {"outcome": outcome.value, "code": code}
         case RefundUnanswered(reason):
             return "refund_unanswered", {"reason": reason}
+        case RefundReserved(value):
+            return "refund_reserved", {"value": str(value)}
+        case RefundSucceeded(value):
+            return "refund_succeeded", {"value": str(value)}
+        case RefundReleased(value):
+            return "refund_released", {"value": str(value)}
         case Resolved(status, by, why):
             return "resolved", {"status": status.value, "by": by, "why": why}
         case TimerDue():
