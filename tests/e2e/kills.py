@@ -266,7 +266,7 @@ class Stage:
         if answer.status in (200, 201, 202):
             sale.hear(told)
             return True
-        if answer.status == 409 and told.get("code") == "cannot_cancel":
+        if answer.status == 409 and told.get("code") in ("cannot_cancel", "refund_instead"):
             return True  # it ended first
         if answer.status != 503:
             sale.problems.append(f"{method} {path}: {answer.status} {told.get('code')}")

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from tillgate.core.errors import StoreError
-from tillgate.store import migrate, rows, schema, sqlite
+from tillgate.store import migrate, refunds, rows, schema, sqlite
 from tillgate.store.statements import REQUEST_COLUMNS
 
 
@@ -80,7 +80,7 @@ def statements() -> dict[str, str]:
     verbs = ("INSERT", "UPDATE", "SELECT")
     return {
         name: value
-        for name, value in vars(sqlite).items()
+        for name, value in (vars(sqlite) | vars(refunds)).items()
         if isinstance(value, str) and name.startswith(verbs)
     }
 
@@ -96,6 +96,8 @@ def test_every_raw_statement_is_prepared_at_the_head_revision(database, name):
 def test_the_raw_columns_are_the_tables():
     raw = set(rows.PAYMENT_COLUMNS) | set(REQUEST_COLUMNS)
     assert raw == set(schema.payment.columns.keys())
+    of_refunds = refunds.ASKED_COLUMNS + refunds.REFUND_STATE_COLUMNS + refunds.REQUEST_COLUMNS
+    assert set(of_refunds) == set(schema.refund.columns.keys())
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,13 @@ def test_the_raw_columns_are_the_tables():
         ("SELECT_BY_ORDER", "INDEX"),
         ("SELECT_WAITING", "ix_payment_next_action_at"),
         ("SELECT_HISTORY", "PRIMARY KEY"),
+        ("SELECT_REFUND", "PRIMARY KEY"),
+        ("UPDATE_REFUND", "PRIMARY KEY"),
+        ("UPDATE_OF_PAYMENT", "PRIMARY KEY"),
+        ("SELECT_REFUND_BY_KEY", "INDEX"),
+        ("SELECT_REFUNDS", "ix_refund_payment"),
+        ("SELECT_WAITING_REFUNDS", "ix_refund_next_action_at"),
+        ("SELECT_REFUND_HISTORY", "PRIMARY KEY"),
     ],
 )
 def test_no_statement_scans_the_table(database, name, index):

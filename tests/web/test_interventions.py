@@ -233,7 +233,7 @@ def test_a_paid_payment_whose_window_is_over_is_refunded_instead(tmp_path):
         return await ask(api, "/v1/payments/pay_01/cancel")
 
     _, (status, told) = with_left(tmp_path, [(1, "pay S")], 2 * 86400, work)
-    assert (status, told["code"]) == (409, "cannot_cancel")
+    assert (status, told["code"]) == (409, "refund_instead")
     assert "refund" in told["detail"]
 
 

@@ -36,6 +36,7 @@ from tillgate.core.model import (
     Report,
 )
 from tillgate.core.pacing import Policy
+from tillgate.core.refund_model import Refund, RefundLookEvent, RefundSendEvent
 from tillgate.merchants import Merchant, Store
 
 PayEvent = PayAnswered | PayUnanswered | PayNeverLeft | PayRefusedUnsigned
@@ -189,6 +190,23 @@ class Consults(Protocol):
         """The wallet's brand, such as `ALIPAY_CN` or `ALIPAY_HK`; empty when the answer names none,
         None when there was no usable answer.
         """
+        ...
+
+
+@runtime_checkable
+class GivesBack(Protocol):
+    """Can refund a part of a payment, as often as a merchant asks, and tell what became of one.
+
+    Payments of a connector that cannot are not refunded; closing one in full is `refund` of every
+    connector.
+    """
+
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """Send a refund under its own id: the same content whenever it is sent again."""
+        ...
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """Ask what became of it."""
         ...
 
 

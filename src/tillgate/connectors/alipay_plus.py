@@ -27,6 +27,7 @@ from tillgate.connectors import (
     RefundEvent,
     Told,
 )
+from tillgate.connectors.alipay_plus_refunds import look_event, refund_report
 from tillgate.connectors.received import MESSAGE_MAX, code_of, text_of, why
 from tillgate.core.errors import ConfigError
 from tillgate.core.model import (
@@ -50,6 +51,16 @@ from tillgate.core.model import (
 )
 from tillgate.core.pacing import ALIPAY_PLUS, ALIPAY_PLUS_GROWING, Policy
 from tillgate.core.payment import refund_request_id
+from tillgate.core.refund_model import (
+    LookUnanswered,
+    Refund,
+    RefundLookEvent,
+    RefundSendEvent,
+    SendAnswered,
+    SendNeverLeft,
+    SendRefusedUnsigned,
+    SendUnanswered,
+)
 from tillgate.core.results import UNSIGNED_REFUSALS, Outcome
 from tillgate.merchants import Merchant, Store
 from tillgate.transport import HttpTransport
@@ -189,6 +200,51 @@ class AlipayPlus:
             return RefundUnanswered(why(result))
         answer = result.message.result
         return RefundAnswered(answer.result_status, code_of(answer.result_code))
+
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """`refund` under its own id. Built of what never changes, so each send says the same.
+
+        By the payment's own id only: which of the two ids names it must agree on a repeat (Alipay+
+        "Idempotency").
+        """
+        body = messages.encode(
+            messages.RefundRequest(
+                refund_request_id=refund.refund_request_id,
+                payment_request_id=refund.payment_request_id,
+                refund_amount=messages.amount_of(refund.amount),
+                refund_reason=refund.reason,
+            )
+        )
+        result = await self._client.call(self._apis.refund, body)
+        match result:
+            case Answered(message):
+                try:
+                    return SendAnswered(refund_report(message))
+                except BadMessage as error:
+                    return SendUnanswered(str(error))
+            case NeverSent(reason):
+                return SendNeverLeft(reason)
+            case BadlySigned(_, claimed) if claimed in UNSIGNED_REFUSALS:
+                return SendRefusedUnsigned(claimed)
+            case _:
+                return SendUnanswered(why(result))
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """Among the payment's `transactions`: there is no inquiry of a refund (Alipay+ "Timeout"
+        lists all calls).
+        """
+        body = messages.encode(
+            messages.InquiryRequest(payment_request_id=refund.payment_request_id)
+        )
+        result = await self._client.call(self._apis.inquiry, body)
+        if not isinstance(result, Answered):
+            return LookUnanswered(why(result))
+        if not result.is_fresh:
+            return LookUnanswered("the answer is older than the question")
+        try:
+            return look_event(refund, result.message)
+        except BadMessage as error:
+            return LookUnanswered(str(error))
 
     def read_notification(self, call: NotifyCall) -> Told:
         """`notifyPayment`: signature, then the message. 401 to who did not sign, 400 to garbage.

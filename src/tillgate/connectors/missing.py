@@ -30,6 +30,13 @@ from tillgate.core.model import (
     RefundUnanswered,
 )
 from tillgate.core.pacing import ALIPAY_PLUS
+from tillgate.core.refund_model import (
+    LookUnanswered,
+    Refund,
+    RefundLookEvent,
+    RefundSendEvent,
+    SendNeverLeft,
+)
 from tillgate.merchants import Merchant, Store
 
 log = logging.getLogger(__name__)
@@ -90,6 +97,14 @@ class Missing:
     async def refund(self, payment: Payment) -> RefundEvent:
         """No answer."""
         return RefundUnanswered(self._why)
+
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """It never left."""
+        return SendNeverLeft(self._why)
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """No answer."""
+        return LookUnanswered(self._why)
 
     def read_notification(self, call: NotifyCall) -> Told | None:
         """Without its keys nothing can be believed."""

@@ -12,10 +12,13 @@ GatewayError(code)
 │   ├── NotAllowed              the caller may not do this
 │   ├── NetworkDown             new sales are refused before they exist
 │   ├── CannotCancel            it is over, or its cancel window is
+│   │   └── RefundInstead       it is paid and can only be refunded (any more)
+│   ├── CannotRefund            it is not paid, or not so much is left, or its window is over
 │   ├── CannotResolve           an operator has nothing to say, or not that
 │   ├── AlreadyThere            what shall be added
 │   ├── NotThere                what shall be changed
 │   ├── PaymentNotFound
+│   ├── RefundNotFound
 │   ├── WebhookUrlRefused       nothing is sent to such an address
 │   ├── WebhookUrlTaken         the merchant has an endpoint with this address
 │   ├── TooManyWebhooks         the merchant has as many endpoints as one may have
@@ -25,6 +28,7 @@ GatewayError(code)
 │   └── TooManyEvents           more than may be replayed at once
 ├── StoreError                  the store could not do it; the caller may try again
 │   ├── StaleVersion            somebody stepped first: reload
+│   ├── StaleRefund             the same for a refund
 │   ├── PaymentIdTaken          another payment holds this network id
 │   └── StoreInUse              another process serves from this file
 └── ConfigError                 at start only; lists every problem
@@ -122,6 +126,22 @@ class CannotCancel(RequestError):
     code = "cannot_cancel"
 
 
+class RefundInstead(CannotCancel):
+    """It is paid, and a refund is open or done or the cancel window is over: only a refund gives
+    money back.
+    """
+
+    code = "refund_instead"
+
+
+class CannotRefund(RequestError):
+    """So much of the payment cannot be refunded. The message says what is left, and what to do
+    instead.
+    """
+
+    code = "cannot_refund"
+
+
 class CannotResolve(RequestError):
     """The payment cannot be resolved so. The message says why."""
 
@@ -188,6 +208,12 @@ class TooManyEvents(RequestError):
     code = "too_many_events"
 
 
+class RefundNotFound(RequestError):
+    """No such refund of that payment."""
+
+    code = "refund_not_found"
+
+
 class StoreError(GatewayError):
     """The store could not do it now. What was not acknowledged may or may not be saved."""
 
@@ -198,6 +224,12 @@ class StaleVersion(StoreError):
     """Somebody saved this payment first: load it again and step again."""
 
     code = "stale_version"
+
+
+class StaleRefund(StoreError):
+    """Somebody saved this refund first: load it again and step again."""
+
+    code = "stale_refund"
 
 
 class PaymentIdTaken(StoreError):

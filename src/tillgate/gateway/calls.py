@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from tillgate.clock import Clock
@@ -35,6 +35,7 @@ from tillgate.core.model import (
     Status,
 )
 from tillgate.core.pacing import Policy
+from tillgate.core.refund_model import RefundEvent
 from tillgate.gateway.circuit import Circuit
 from tillgate.gateway.lanes import Lane, Slot, Start, Urgency
 from tillgate.gateway.metrics import Watch
@@ -100,28 +101,30 @@ class Calls:
         """Call `start` with a place for this call of the payment as its step makes it, in its
         turn.
         """
-        self._lanes[payment.order.connector].ask(_urgency(payment, send), start)
+        self.lane(payment.order.connector).ask(_urgency(payment, send), start)
+
+    def lane(self, connector: str) -> Lane:
+        """The places towards one network; also those of refunds."""
+        return self._lanes[connector]
 
     async def place(self, payment: Payment, send: Send) -> Slot | None:
         """A place for a call that a fact led to and that is saved already; None when there was none
         in time.
         """
-        given: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        spare = self._time_left(payment) - _timeout(self.policy(payment), send) / 2
+        return await place_within(
+            self.lane(payment.order.connector), _urgency(payment, send), spare
+        )
 
-        def start(slot: Slot) -> bool:
-            if given.done():
-                return False
-            given.set_result(slot)
-            return True
-
-        self.ask(payment, send, start)
-        if not given.done():
-            spare = self._time_left(payment) - _timeout(self.policy(payment), send) / 2
-            await asyncio.wait([given], timeout=max(spare.total_seconds(), 0))
-        if given.done():
-            return given.result()
-        given.cancel()
-        return None
+    def heard(
+        self, connector: str, name: str, outcome: Event | RefundEvent, began: datetime
+    ) -> None:
+        """Take note that a call ended, and whether the network answered."""
+        ended = self._clock.now()
+        self._watch.called(connector, name, outcome, ended - began)
+        changed = self._circuits[connector].heard(outcome, ended)
+        if changed:
+            log.warning("alert: %s: %s", connector, changed)
 
     async def perform(
         self, asked: Payment, now: Payment, send: Send, body: bytes | None = None
@@ -149,11 +152,7 @@ class Calls:
         except _Unreadable as error:
             # The network was not asked, so this says nothing of it: the circuit does not hear it.
             return not_sent(send, str(error))
-        name, ended = now.order.connector, self._clock.now()
-        self._watch.called(name, _NAMES[type(send)], outcome, ended - began)
-        changed = self._circuits[name].heard(outcome, ended)
-        if changed:
-            log.warning("alert: %s: %s", name, changed)
+        self.heard(now.order.connector, _NAMES[type(send)], outcome, began)
         return outcome
 
     async def _send_late(
@@ -192,6 +191,25 @@ class Calls:
         """Until the time-out that the call was saved with; its grace for saving comes after it."""
         assert payment.next_action_at is not None, "a counted call has its moment saved"
         return payment.next_action_at - self.policy(payment).outcome_grace - self._clock.now()
+
+
+async def place_within(lane: Lane, urgency: Urgency, spare: timedelta) -> Slot | None:
+    """A place in its turn; None when there was none in so much time."""
+    given: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+
+    def start(slot: Slot) -> bool:
+        if given.done():
+            return False
+        given.set_result(slot)
+        return True
+
+    lane.ask(urgency, start)
+    if not given.done():
+        await asyncio.wait([given], timeout=max(spare.total_seconds(), 0))
+    if given.done():
+        return given.result()
+    given.cancel()
+    return None
 
 
 def not_sent(send: Send, reason: str) -> Event:

@@ -20,13 +20,29 @@ from tillgate.core.model import (
     PayUnanswered,
     RefundUnanswered,
 )
+from tillgate.core.refund_model import (
+    LookUnanswered,
+    RefundEvent,
+    SendNeverLeft,
+    SendRefusedUnsigned,
+    SendUnanswered,
+)
 
 FAILURES_TO_OPEN = 5
 """Calls in a row without a usable answer: one lost reply is weather, five are a storm. Ours."""
 PROBE_INTERVAL = timedelta(seconds=5)
 """How often a sale may look whether the network is back; also the till's Retry-After. Ours."""
 
-_SILENCE = (PayUnanswered, InquiryUnanswered, CancelUnanswered, RefundUnanswered, PayNeverLeft)
+_SILENCE = (
+    PayUnanswered,
+    InquiryUnanswered,
+    CancelUnanswered,
+    RefundUnanswered,
+    PayNeverLeft,
+    SendUnanswered,
+    SendNeverLeft,
+    LookUnanswered,
+)
 
 
 @dataclass(slots=True)
@@ -42,9 +58,9 @@ class Circuit:
         """New sales are refused."""
         return self.reason is not None
 
-    def heard(self, outcome: Event, now: datetime) -> str | None:
+    def heard(self, outcome: Event | RefundEvent, now: datetime) -> str | None:
         """Take note of a call's outcome; gives one sentence when the circuit opens or closes."""
-        if isinstance(outcome, PayRefusedUnsigned):
+        if isinstance(outcome, PayRefusedUnsigned | SendRefusedUnsigned):
             return self._open(f"the network refuses our messages: {outcome.code}", now)
         if isinstance(outcome, _SILENCE):
             self.failures += 1

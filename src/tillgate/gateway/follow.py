@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from tillgate.clock import Clock
@@ -47,7 +47,7 @@ from tillgate.gateway.history import row_of
 from tillgate.gateway.lanes import Slot
 from tillgate.gateway.metrics import Watch
 from tillgate.gateway.sealing import Sealer
-from tillgate.store import KeyHeld, Opened, Opening, OrderHeld, Store
+from tillgate.store import History, KeyHeld, Opened, Opening, OrderHeld, Store
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,15 @@ BATCH_ROWS = 500
 """Waiting rows read at once: about 20 ms of this process, then everybody else has a turn. Ours."""
 STOP_GRACE_S = 9.0
 """How long a stop lets running calls end: the longest one takes 8 s."""
+
+
+Fact = Callable[[Payment, datetime], Event]
+"""What happens to a payment as it is now; whatever it raises reaches the caller."""
+Save = Callable[[Step, History, datetime], Awaitable[None]]
+"""Saves a step and its history row in one commit with something else.
+
+Raises `StaleVersion` where somebody else saved the payment first.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +108,7 @@ class Follower:
         self._on_told = on_told
         self._clock = clock
         self._watch = watch or Watch()
-        self._calls = Calls(store, connectors, sealer, clock, self._watch)
+        self.calls = self._calls = Calls(store, connectors, sealer, clock, self._watch)
         self._driven: dict[PaymentRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._looks: list[asyncio.Task[None]] = []
@@ -226,18 +235,60 @@ class Follower:
 
         `asked` is the payment as it was saved with the call whose outcome this is.
         """
-        driven = self._driven.get(payment_request_id)
-        if driven is None:
-            payment = await self._store.load(payment_request_id)
-            if payment is None:
+        async with self._locked(payment_request_id) as driven:
+            if driven is None:
                 return None
+            await self._apply_locked(driven, event, slot, asked)
+            return driven.payment
+
+    async def apply_with(
+        self, payment_request_id: PaymentRequestId, fact: Fact, save: Save
+    ) -> Payment | None:
+        """Apply one fact that is saved in one commit with something else, such as a refund.
+
+        Fact and save are asked again where another process saved the payment first.
+
+        Returns:
+            The payment as saved; as it was where the fact adds nothing, and then nothing was saved;
+            None when there is no such payment.
+
+        Raises:
+            StoreError: nothing was saved.
+            Exception: what `fact` and `save` raise; nothing was saved.
+        """
+        async with self._locked(payment_request_id) as driven:
+            if driven is None:
+                return None
+            for _ in range(SAVE_ATTEMPTS_MAX):
+                now = self._clock.now()
+                event = fact(driven.payment, now)
+                taken = step(driven.payment, event, now, self._calls.policy(driven.payment))
+                if taken.payment is driven.payment:
+                    return driven.payment
+                try:
+                    await save(taken, row_of(taken, event, now), now)
+                except StaleVersion:
+                    await self._read_again(driven)
+                    continue
+                self._take(driven, taken)
+                return driven.payment
+        raise _too_many(payment_request_id)
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, key: PaymentRequestId) -> AsyncIterator[_Driven | None]:
+        """The payment, nobody else's meanwhile in this process; None when there is none."""
+        driven = self._driven.get(key)
+        if driven is None:
+            payment = await self._store.load(key)
+            if payment is None:
+                yield None
+                return
             # Whoever comes while this one is busy shares it: one payment, one lock.
-            driven = self._driven.setdefault(payment_request_id, _Driven(payment))
+            driven = self._driven.setdefault(key, _Driven(payment))
         driven.users += 1
         try:
             async with driven.lock:
-                await self._apply_locked(driven, event, slot, asked)
-                return driven.payment
+                yield driven
         finally:
             driven.users -= 1
             self._let_go(driven)
@@ -310,7 +361,6 @@ class Follower:
     async def _apply_locked(
         self, driven: _Driven, event: Event, slot: Slot | None, asked: Payment | None
     ) -> None:
-        key = driven.payment.payment_request_id
         for _ in range(SAVE_ATTEMPTS_MAX):
             now = self._clock.now()
             policy = self._calls.policy(driven.payment)
@@ -318,31 +368,38 @@ class Follower:
             taken = step(driven.payment, event, now, policy, is_awaited=is_awaited)
             if taken.payment is driven.payment:
                 return
-            told = told_of(driven.payment, taken.payment, now)
             try:
                 await self._store.save(
                     taken.payment,
                     row_of(taken, event, now),
                     keep_body=taken.payment.status is Status.PENDING,
-                    told=told,
+                    told=told_of(driven.payment, taken.payment, now),
                 )
             except StaleVersion:
-                driven.payment = await self._store.load(key) or driven.payment
-                self._drive(driven)
+                await self._read_again(driven)
                 continue
             except PaymentIdTaken:
                 event = _with_taken_id(event)
                 continue
-            self._watch.changed(driven.payment, taken.payment)
-            driven.payment = taken.payment
-            if told:
-                self._on_told()
-            if taken.payment.status is not Status.PENDING:
-                driven.body = None  # it holds the payment code
-            self._drive(driven)
-            self._perform(driven, taken.payment, taken.effects, slot)
+            self._take(driven, taken, slot)
             return
-        raise StaleVersion(f"{key}: somebody else keeps saving this payment")
+        raise _too_many(driven.payment.payment_request_id)
+
+    async def _read_again(self, driven: _Driven) -> None:
+        found = await self._store.load(driven.payment.payment_request_id)
+        driven.payment = found or driven.payment
+        self._drive(driven)
+
+    def _take(self, driven: _Driven, taken: Step, slot: Slot | None = None) -> None:
+        """A step that is saved: drive the payment on from there."""
+        before, driven.payment = driven.payment, taken.payment
+        self._watch.changed(before, taken.payment)
+        if taken.payment.announced > before.announced:
+            self._on_told()
+        if taken.payment.status is not Status.PENDING:
+            driven.body = None  # it holds the payment code
+        self._drive(driven)
+        self._perform(driven, taken.payment, taken.effects, slot)
 
     def _drive(self, driven: _Driven) -> None:
         """Keep a waiting payment in memory, with its timer set."""
@@ -479,6 +536,10 @@ class Follower:
         if not task.cancelled() and (error := task.exception()):
             # A fault of ours. The payment's row is intact and its timer set.
             log.error("a step failed", exc_info=error)
+
+
+def _too_many(key: PaymentRequestId) -> StaleVersion:
+    return StaleVersion(f"{key}: somebody else keeps saving this payment")
 
 
 def _wake(driven: _Driven) -> None:

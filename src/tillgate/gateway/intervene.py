@@ -11,7 +11,13 @@ from tillgate.clock import Clock
 from tillgate.connectors import Connector
 from tillgate.core.access import Caller, Role, why_not_cancel
 from tillgate.core.codes import mask_in
-from tillgate.core.errors import CannotCancel, CannotResolve, NotAllowed, PaymentNotFound
+from tillgate.core.errors import (
+    CannotCancel,
+    CannotResolve,
+    NotAllowed,
+    PaymentNotFound,
+    RefundInstead,
+)
 from tillgate.core.model import CancelRequested, Payment, PaymentRequestId, Resolved, Status
 from tillgate.core.payment import may_cancel, may_resolve
 from tillgate.gateway.follow import Follower
@@ -35,7 +41,8 @@ class Interventions:
 
         Raises:
             NotAllowed: this caller may not cancel it; nothing changed.
-            CannotCancel: it is over, or its window is; nothing changed.
+            CannotCancel: nobody knows whether it is paid; nothing changed.
+            RefundInstead: a refund of it is open or done, or its window is over; nothing changed.
             StoreError: nothing changed.
         """
         now = self._clock.now()
@@ -44,10 +51,17 @@ class Interventions:
             raise NotAllowed(forbidden)
         policy = self._connectors[payment.order.connector].policy
         problem = may_cancel(payment, now, policy)
+        if problem is not None and payment.status is Status.SUCCEEDED:
+            raise RefundInstead(problem)
         if problem is not None:
             raise CannotCancel(problem)
         by = "operator" if Role.OPERATOR in caller.roles else "till"
-        return await self._apply(payment.payment_request_id, CancelRequested(by))
+        after = await self._apply(payment.payment_request_id, CancelRequested(by))
+        if after.status is Status.SUCCEEDED:
+            # Something came first: a refund, most likely.
+            problem = may_cancel(after, self._clock.now(), policy)
+            raise RefundInstead(problem or "It was paid meanwhile: try again.")
+        return after
 
     async def resolve(
         self, payment_request_id: PaymentRequestId, status: Status, by: str, why: str

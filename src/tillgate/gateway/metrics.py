@@ -24,6 +24,14 @@ from tillgate.core.model import (
     PayNeverLeft,
     RefundAnswered,
 )
+from tillgate.core.refund_model import (
+    LookAnswered,
+    LookFoundNothing,
+    RefundEvent,
+    SendAnswered,
+    SendNeverLeft,
+)
+from tillgate.core.results import Outcome
 
 CALL_BUCKETS = (0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8)
 """Seconds: the last one is the longest that a call to Alipay+ may take."""
@@ -36,7 +44,9 @@ class Watch:
     def changed(self, before: Payment | None, after: Payment) -> None:
         """A payment was saved."""
 
-    def called(self, connector: str, call: str, outcome: Event, took: timedelta) -> None:
+    def called(
+        self, connector: str, call: str, outcome: Event | RefundEvent, took: timedelta
+    ) -> None:
         """A call towards a network ended."""
 
     def answered(self, operation: str, status: int) -> None:
@@ -73,7 +83,9 @@ class Metrics(Watch):
         if before is None or before.status is not after.status:
             self._payments.labels(after.order.connector, after.status.value).inc()
 
-    def called(self, connector: str, call: str, outcome: Event, took: timedelta) -> None:
+    def called(
+        self, connector: str, call: str, outcome: Event | RefundEvent, took: timedelta
+    ) -> None:
         self._calls.labels(connector, call, word_of(outcome)).observe(took.total_seconds())
 
     def answered(self, operation: str, status: int) -> None:
@@ -102,14 +114,18 @@ class _Gauges(Collector):
         return [build, *gauges]
 
 
-def word_of(outcome: Event) -> str:
+def word_of(outcome: Event | RefundEvent) -> str:
     """How a call ended: S, F or U as the network said, else `never_left` or `unanswered`."""
     match outcome:
         case PayAnswered(report) | InquiryAnswered(report):
             return report.outcome.value
+        case SendAnswered(told) | LookAnswered(told):
+            return told.outcome.value
+        case LookFoundNothing():
+            return Outcome.SUCCESS.value
         case CancelAnswered(said, _) | RefundAnswered(said, _):
             return said.value
-        case PayNeverLeft():
+        case PayNeverLeft() | SendNeverLeft():
             return "never_left"
         case _:
             # Refusals of the message are the network's word, too; the history tells them apart.

@@ -13,6 +13,7 @@ import msgspec
 from tillgate.core.model import Payment, Status
 from tillgate.core.money import EXPONENTS, VALUE_MAX
 from tillgate.core.payment import next_step
+from tillgate.core.refund_model import Refund, RefundStatus
 from tillgate.core.results import NextStep
 
 
@@ -92,6 +93,42 @@ def payment_resource(payment: Payment) -> PaymentResource:
         expires_at=iso(order.expires_at),
         paid_at=iso(receipt.paid_at) if receipt.paid_at else None,
         changed_at=iso(payment.changed_at),
+    )
+
+
+class RefundResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund of a payment, in full or in part. `final` says whether it can still change; an
+    UNRESOLVED one is asked about on, and the acquirer's operator looks at it.
+    """
+
+    id: str
+    payment_id: str
+    status: RefundStatus
+    final: bool
+    amount: Amount
+    reason: str | None
+    result: ResultResource | None
+    refund_id: str | None
+    created_at: str
+    refunded_at: str | None
+    changed_at: str
+
+
+def refund_resource(refund: Refund) -> RefundResource:
+    """The refund as merchants see it: only what its row holds."""
+    code = refund.result_code
+    return RefundResource(
+        id=refund.refund_request_id,
+        payment_id=refund.payment_request_id,
+        status=refund.status,
+        final=refund.is_final,
+        amount=Amount(refund.amount.currency, refund.amount.value),
+        reason=refund.reason,
+        result=ResultResource(code, refund.result_message) if code else None,
+        refund_id=refund.refund_id,
+        created_at=iso(refund.opened_at),
+        refunded_at=iso(refund.refunded_at) if refund.refunded_at else None,
+        changed_at=iso(refund.changed_at),
     )
 
 

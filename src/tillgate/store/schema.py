@@ -127,6 +127,64 @@ payment_event = Table(
     sqlite_with_rowid=False,
 )
 
+# Refunds that merchants asked for. What the payment reserved for them stands in its own row.
+refund = Table(
+    "refund",
+    metadata,
+    Column("refund_request_id", Text, primary_key=True),
+    # What was asked for; never changes.
+    Column("payment_request_id", Text, nullable=False),
+    Column("merchant_id", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    # Minor units as the request named them; null asked for all that was left.
+    Column("asked_amount", BigInteger),
+    Column("connector", Text, nullable=False),
+    Column("payment_id", Text),
+    Column("currency", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("reason", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    # What became of it.
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sends", Integer, nullable=False),
+    Column("sends_never_left", Integer, nullable=False),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("may_resend", Boolean, nullable=False),
+    Column("inquiries", Integer, nullable=False),
+    Column("refused_code", Text),
+    Column("calling", Text),
+    Column("next_action", Text),
+    Column("next_action_at", BigInteger),
+    Column("result_code", Text),
+    Column("result_message", Text),
+    Column("refund_id", Text),
+    Column("refunded_at", BigInteger),
+    Column("changed_at", BigInteger, nullable=False),
+    UniqueConstraint("merchant_id", "idempotency_key"),
+    sqlite_with_rowid=False,
+)
+Index("ix_refund_payment", refund.c.payment_request_id, refund.c.refund_request_id)
+Index(
+    "ix_refund_next_action_at",
+    refund.c.next_action_at,
+    sqlite_where=refund.c.next_action_at.is_not(None),
+    postgresql_where=refund.c.next_action_at.is_not(None),
+)
+
+refund_event = Table(
+    "refund_event",
+    metadata,
+    Column("refund_request_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("detail", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # What merchants are told, by webhooks and by streams: written in the commit of the change itself.
 merchant_event = Table(
     "merchant_event",

@@ -51,6 +51,7 @@ from tillgate.store.rows import (
     waiting_values,
 )
 from tillgate.store.statements import (
+    INSERT_EVENT,
     INSERT_MERCHANT_EVENT,
     INSERT_UNMATCHED,
     INSERTED_COLUMNS,
@@ -72,10 +73,6 @@ UPDATE_PAYMENT = (
     f"UPDATE payment SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)},"
     " pay_body = CASE WHEN ? THEN pay_body END"
     " WHERE payment_request_id = ? AND version = ?"
-)
-INSERT_EVENT = (
-    "INSERT INTO payment_event (payment_request_id, version, at, kind, status, detail)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
 )
 # One writer: what is committed later has a higher position.
 SELECT_MERCHANT_EVENTS = (

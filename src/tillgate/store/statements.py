@@ -7,6 +7,10 @@ from tillgate.store.rows import ORDER_COLUMNS, PAYMENT_COLUMNS, STATE_COLUMNS
 REQUEST_COLUMNS = ("idempotency_key", "code_fingerprint", "expires_in_s", "pay_body")
 INSERTED_COLUMNS = ORDER_COLUMNS + STATE_COLUMNS + REQUEST_COLUMNS
 _SELECTED = ", ".join(PAYMENT_COLUMNS)
+INSERT_EVENT = (
+    "INSERT INTO payment_event (payment_request_id, version, at, kind, status, detail)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 INSERT_UNMATCHED = (
     "INSERT INTO unmatched_notification"
     " (received_at, payment_request_id, payment_id, outcome, code, amount)"

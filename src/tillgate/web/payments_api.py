@@ -182,7 +182,7 @@ class PaymentsApi:
                     _answer(200, "CANCELLED, or FAILED with nothing to give back."),
                     _answer(202, "The network is still asked: read it again, or wait for it."),
                 ),
-                problems=("payment_not_found", "cannot_cancel"),
+                problems=("payment_not_found", "cannot_cancel", "refund_instead"),
                 handler=self.cancel,
             ),
             Operation(
