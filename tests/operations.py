@@ -12,6 +12,8 @@ from tillgate.web.operations import Operation
 from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.refund_judgements import RefundJudgements
+from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
 from tillgate.web.webhooks_api import WebhooksApi
@@ -24,6 +26,7 @@ def merchant_operations() -> list[Operation]:
     return [
         *PaymentsApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
         *PaymentList(_NOTHING, ()).operations(),
+        *RefundsApi(_NOTHING, _NOTHING, _NOTHING).operations(),
         *StreamApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
         *WebhooksApi(_NOTHING, _NOTHING).operations(),
         *CodesApi(_NOTHING).operations(),
@@ -34,6 +37,7 @@ def operator_operations() -> list[Operation]:
     """What operators call."""
     return [
         *OperatorApi(_NOTHING, _NOTHING, _NOTHING, ()).operations(),
+        *RefundJudgements(_NOTHING, _NOTHING).operations(),
         *RegistryApi(_NOTHING, _NOTHING, _NOTHING).operations(),
         *KeysApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_live=False).operations(),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,6 +24,9 @@ from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.metrics import Metrics
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.refund import Refunds
+from tillgate.gateway.refund_calls import RefundCalls
+from tillgate.gateway.refund_follow import RefundFollower
 from tillgate.gateway.registry import Registry
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
@@ -44,6 +48,8 @@ from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.reference import reference_routes
+from tillgate.web.refund_judgements import RefundJudgements
+from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
 from tillgate.web.webhooks_api import WebhooksApi
@@ -108,20 +114,29 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     )
     interventions = Interventions(follower, connectors, clock)
     notifications = Notifications(store, follower, by_section, clock)
+    refund_calls = RefundCalls(follower.calls, connectors, clock)
+    refund_follower = RefundFollower(store, follower, refund_calls, clock)
+    refunds = Refunds(
+        store=store,
+        payments=follower,
+        refunds=refund_follower,
+        calls=refund_calls,
+        draw_id=lambda now: new_id("ref", now),
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await registry.start(settings.seed)
         for connector in by_section.values():
             await connector.start()
-        taken_up = await follower.recover()
-        if taken_up:
-            log.info("took up %d unfinished payments", taken_up)
+        taken_up = await follower.recover(), await refund_follower.recover()
+        if any(taken_up):
+            log.info("took up %d unfinished payments and %d refunds", *taken_up)
         await deliverer.start()
         try:
             yield
         finally:
-            await follower.stop()
+            await asyncio.gather(refund_follower.stop(), follower.stop())
             await deliverer.stop()
             await registry.stop()
             for connector in by_section.values():
@@ -147,17 +162,20 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
 
     def on_stop() -> None:
         follower.release_waiters()
+        refund_follower.release_waiters()
         streams.stop()
 
     operations = [
         *PaymentsApi(registry, acceptance, interventions, follower, store).operations(),
         *PaymentList(store, list(by_section)).operations(),
+        *RefundsApi(refunds, refund_follower, follower).operations(),
         *StreamApi(store, streams, registry, gate.admit, clock, new_token).operations(),
         *WebhooksApi(office, lambda: registry.merchants).operations(),
         *CodesApi(routes).operations(),
     ]
     operators = [
         *OperatorApi(store, interventions, follower, list(by_section)).operations(),
+        *RefundJudgements(refunds, follower).operations(),
         *RegistryApi(store, registry, clock).operations(),
         *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
     ]

@@ -148,7 +148,7 @@ class Side:
         return found
 
     async def all(self, payment: Payment) -> list[Refund]:
-        return await load_refunds(self.store, payment.payment_request_id)
+        return await load_refunds(self.store, payment.payment_request_id, limit=1000)
 
     async def until(self, what: Callable[[], Any]) -> None:
         """Let the loop run until it is so."""
@@ -173,6 +173,8 @@ async def refunding(folder: Path, now: datetime | None = None) -> AsyncIterator[
     try:
         yield side
     finally:
+        for call in side.network.calls:
+            call.answer.cancel()
         for node in side.nodes:
             await node.stop()
         await store.close()

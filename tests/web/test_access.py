@@ -335,6 +335,7 @@ def test_every_operation_wants_a_key_and_its_permission(tmp_path, operation):
         _, payment = await api.post(order(), wait=10, **bearer(TILL_KEY))
         names = {"id": payment["id"], "merchant_id": "M00000000003", "store_id": "A"}
         names |= {"terminal_id": "1", "key_id": "tg_test_unknown", "event_id": "evt_1"}
+        names |= {"refund_id": "ref_unknown"}
         path = operation.path.format_map(names | {name: "x" for name in ()})
         told = {}
         for who in (None, "tg_test_nobody", TILL_KEY, OFFICE_KEY, OTHER_API_KEY, OPERATOR_KEY):

@@ -17,6 +17,7 @@ import pytest
 from tests.generated_docs import DOCS
 from tests.operations import merchant_operations, operator_operations
 from tests.support import API_KEY, Call, ScriptedNetwork, gateway, paid, result, signed_answer
+from tillgate.core.access import Permission
 from tillgate.web.openapi import describe
 from tillgate.web.operations import Operation
 from tillgate.web.problems import MEANING, STATUS
@@ -84,6 +85,9 @@ def test_examples_fit_their_schemas(operation):
 async def network(call: Call):
     if call.path.endswith("/cancelPayment"):
         return signed_answer(call, {"result": result("S", "SUCCESS")})
+    if call.path.endswith("/refund"):
+        told = {"refundId": "r1", "refundAmount": call.message["refundAmount"]}
+        return signed_answer(call, {"result": result("S", "SUCCESS")} | told)
     if call.path.endswith("/inquiryPayment"):
         pending = {"paymentResult": result("U", "PAYMENT_IN_PROCESS")}
         return signed_answer(call, {"result": result("S", "SUCCESS")} | pending)
@@ -101,19 +105,27 @@ def run(tmp_path, work):
     return asyncio.run(whole())
 
 
-def test_the_examples_run(tmp_path):
+@pytest.mark.parametrize("is_refunded", [False, True])
+def test_the_examples_run(tmp_path, is_refunded):
     """As they stand in the document, against a gateway."""
 
     async def work(api):
         headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
         answers, ids = {}, {"payments": "", "webhook_endpoints": "", "{event_id}": ""}
+        ids["{refund_id}"] = ""
+        # What is cancelled cannot be refunded, and what is refunded cannot be cancelled.
+        left_out = {"cancelPayment"} if is_refunded else {"createRefund", "getRefund"}
         for operation in merchant_operations():
-            if operation.method == "GET" and "{id}" not in operation.path:
+            is_list = operation.method == "GET" and "{id}" not in operation.path
+            if is_list or operation.name in left_out:
                 continue
             kind = operation.path.split("/")[2]
             path = operation.path.replace("{id}", ids.get(kind, ""))
-            path = path.replace("{event_id}", ids["{event_id}"])
+            for name in ("{event_id}", "{refund_id}"):
+                path = path.replace(name, ids[name])
             sent = headers | {h.name: h.example for h in operation.headers if h.is_required}
+            if operation.permission is Permission.PAY or operation.name == "createRefund":
+                sent["Prefer"] = "wait=10"
             data = json.dumps(operation.body_example) if operation.body else None
             async with api.session.request(
                 operation.method, api.url + path, data=data, headers=sent
@@ -122,6 +134,8 @@ def test_the_examples_run(tmp_path):
                 answers[operation.name] = response.status, body
             if operation.name == "createPayment":
                 ids["payments"] = body["id"]
+            if operation.name == "createRefund":
+                ids["{refund_id}"] = body["id"]
             if operation.name == "createWebhookEndpoint":
                 ids["webhook_endpoints"] = body["endpoint"]["id"]
             if operation.name == "testWebhookEndpoint":
@@ -132,6 +146,7 @@ def test_the_examples_run(tmp_path):
     assert {status // 100 for status, _ in answers.values()} == {2}, answers
     assert fits("PaymentResource", answers["createPayment"][1])
     assert fits("IdentifiedCode", answers["identifyCode"][1])
+    assert not is_refunded or fits("RefundResource", answers["createRefund"][1])
     assert not fits("IdentifiedCode", answers["createPayment"][1])
 
 

@@ -178,9 +178,11 @@ class Refunds:
         current = await self._refunds.current(refund.refund_request_id)
         return OpenedRefund(current or refund, is_new=False)
 
-    async def of_payment(self, payment_request_id: PaymentRequestId) -> list[Refund]:
-        """All refunds of a payment, oldest first."""
-        return await load_refunds(self._store, payment_request_id)
+    async def of_payment(
+        self, payment_request_id: PaymentRequestId, *, before: str | None, limit: int
+    ) -> list[Refund]:
+        """Refunds of a payment, newest first, at most so many; see `load_refunds`."""
+        return await load_refunds(self._store, payment_request_id, before=before, limit=limit)
 
     async def one(self, payment: Payment, refund_request_id: str) -> Refund:
         """A refund of this payment, as it is now.

@@ -91,7 +91,8 @@ SELECT_REFUND_BY_KEY = (
     f"SELECT {_SELECTED}, asked_amount FROM refund WHERE merchant_id = ? AND idempotency_key = ?"
 )
 SELECT_REFUNDS = (
-    f"SELECT {_SELECTED} FROM refund WHERE payment_request_id = ? ORDER BY refund_request_id"
+    f"SELECT {_SELECTED} FROM refund WHERE payment_request_id = ? AND refund_request_id < ?"
+    " ORDER BY refund_request_id DESC LIMIT ?"
 )
 SELECT_WAITING_REFUNDS = (
     f"SELECT {_SELECTED} FROM refund"
@@ -104,6 +105,8 @@ SELECT_REFUND_HISTORY = (
 )
 
 _FOR_EVER = 2**62
+_ABOVE_ALL = "~"
+"""Behind every id in the order of texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,10 +241,12 @@ async def load_refund_request(
     return _to_request(rows[0]) if rows else None
 
 
-async def load_refunds(store: Store, payment_request_id: PaymentRequestId) -> list[Refund]:
-    """All refunds of a payment, oldest first."""
-    rows = await store.read(Sql(SELECT_REFUNDS, (payment_request_id,)))
-    return [to_refund(row) for row in rows]
+async def load_refunds(
+    store: Store, payment_request_id: PaymentRequestId, *, before: str | None = None, limit: int
+) -> list[Refund]:
+    """Refunds of a payment, newest first, at most so many; `before` is the last one of a page."""
+    values = (payment_request_id, before or _ABOVE_ALL, limit)
+    return [to_refund(row) for row in await store.read(Sql(SELECT_REFUNDS, values))]
 
 
 async def load_waiting_refunds(

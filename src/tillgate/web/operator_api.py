@@ -27,11 +27,15 @@ WHY_LENGTH_MAX = 500
 _PAYMENT = Answer(status=200, description="The payment as it is now.", body=PaymentResource)
 
 
+Why = Annotated[str, msgspec.Meta(min_length=1, max_length=WHY_LENGTH_MAX)]
+"""The evidence, for the timeline."""
+
+
 class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /admin/v1/payments/{id}/resolve`: what became of the money, and the evidence."""
 
     status: str
-    why: Annotated[str, msgspec.Meta(min_length=1, max_length=WHY_LENGTH_MAX)]
+    why: Why
 
 
 class OperatorApi:
