@@ -7,8 +7,7 @@ import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 from tests.gateway.follower_side import HeldNetwork, MovedClock, opening
@@ -30,8 +29,9 @@ from tillgate.gateway.refund import AskedRefund, OpenedRefund, Refunds
 from tillgate.gateway.refund_calls import RefundCalls
 from tillgate.gateway.refund_follow import RefundFollower
 from tillgate.gateway.sealing import Sealer
+from tillgate.store import Store
 from tillgate.store.refunds import load_refund, load_refunds
-from tillgate.store.sqlite import SqliteStore, open_sqlite
+from tillgate.store.sqlite import SqliteStore
 
 NAME = "alipay_plus"
 OFFICE = Caller(key_id="office", roles=frozenset({Role.BACK_OFFICE}), merchant_id="M")
@@ -91,36 +91,43 @@ class Node:
     refunds: RefundFollower
     use: Refunds
     cancels: Interventions
+    own_store: Store | None
 
     async def stop(self) -> None:
         await self.refunds.stop()
         await self.payments.stop()
+        if self.own_store is not None:
+            await self.own_store.close()
 
 
 @dataclass
 class Side:
-    """What a test works with: one store, one network, as many processes as it wants."""
+    """What a test works with: one database, one network, as many processes as it wants."""
 
-    store: SqliteStore
+    store: Store
     network: LedgerNetwork
     clock: MovedClock
     sealer: Sealer
+    open_store: Callable[[], Store]
     nodes: list[Node] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     def node(self) -> Node:
         connectors: Any = {NAME: self.network}
-        payments = Follower(self.store, connectors, self.sealer, self.clock)
+        # SQLite serves one process: two nodes there are two followers on one store.
+        store = self.store if isinstance(self.store, SqliteStore) else self.open_store()
+        payments = Follower(store, connectors, self.sealer, self.clock)
         calls = RefundCalls(payments.calls, connectors, self.clock)
-        refunds = RefundFollower(self.store, payments, calls, self.clock)
+        refunds = RefundFollower(store, payments, calls, self.clock)
         use = Refunds(
-            store=self.store,
+            store=store,
             payments=payments,
             refunds=refunds,
             calls=calls,
             draw_id=lambda now: f"ref_{next(self.numbers):05}",
         )
-        node = Node(payments, refunds, use, Interventions(payments, connectors, self.clock))
+        cancels = Interventions(payments, connectors, self.clock)
+        node = Node(payments, refunds, use, cancels, None if store is self.store else store)
         self.nodes.append(node)
         return node
 
@@ -166,10 +173,10 @@ async def ask(
 
 
 @contextlib.asynccontextmanager
-async def refunding(folder: Path, now: datetime | None = None) -> AsyncIterator[Side]:
-    clock = MovedClock()
-    store = open_sqlite(folder / "refund.sqlite3")
-    side = Side(store, LedgerNetwork(clock), clock, Sealer(bytes(32), lambda length: bytes(length)))
+async def refunding(open_store: Callable[[], Store]) -> AsyncIterator[Side]:
+    clock, store = MovedClock(), open_store()
+    sealer = Sealer(bytes(32), lambda length: bytes(length))
+    side = Side(store, LedgerNetwork(clock), clock, sealer, open_store)
     try:
         yield side
     finally:

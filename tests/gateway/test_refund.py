@@ -30,14 +30,19 @@ from tillgate.gateway import refund_follow
 from tillgate.gateway.refund_calls import RefundCalls
 from tillgate.store import Sql
 from tillgate.store.refunds import load_refund_history
+from tillgate.store.sqlite import open_sqlite
 
 
-def run(tmp_path, work):
+def run_on(open_store, work):
     async def whole():
-        async with refunding(tmp_path) as side:
+        async with refunding(open_store) as side:
             return await work(side)
 
     return asyncio.run(whole())
+
+
+def run(tmp_path, work):
+    return run_on(lambda: open_sqlite(tmp_path / "refund.sqlite3"), work)
 
 
 async def told(side):
@@ -45,7 +50,7 @@ async def told(side):
     return [(row["sequence"], row["type"], row["refund_request_id"]) for row in rows]
 
 
-def test_a_part_goes_back_and_the_merchant_is_told_in_the_same_commit(tmp_path):
+def test_a_part_goes_back_and_the_merchant_is_told_in_the_same_commit(open_store):
     async def work(side):
         node, payment = side.node(), await side.paid()
         opened = await ask(node, payment, 30, reason="a broken cup")
@@ -54,7 +59,7 @@ def test_a_part_goes_back_and_the_merchant_is_told_in_the_same_commit(tmp_path):
         refund = await node.refunds.wait(opened.refund, 5)
         return before, await side.row(payment), refund, await told(side), side.network.sent
 
-    before, after, refund, events, sent = run(tmp_path, work)
+    before, after, refund, events, sent = run_on(open_store, work)
     assert (before.reserved, before.refunded) == (30, 0)
     assert (after.reserved, after.refunded, after.announced) == (30, 30, 2)
     assert refund.status is RefundStatus.SUCCEEDED
@@ -140,7 +145,7 @@ def test_a_key_of_another_payments_refund_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, 100, 40])
-def test_a_key_that_races_with_itself_opens_one_refund(tmp_path, value):
+def test_a_key_that_races_with_itself_opens_one_refund(open_store, value):
     """Also where the first one takes all that is left, and also on two processes."""
 
     async def work(side):
@@ -149,7 +154,7 @@ def test_a_key_that_races_with_itself_opens_one_refund(tmp_path, value):
         opened = await asyncio.gather(*asked)
         return opened, await side.row(payment), len(await side.all(payment))
 
-    opened, payment, count = run(tmp_path, work)
+    opened, payment, count = run_on(open_store, work)
     assert len({each.refund.refund_request_id for each in opened}) == 1
     assert sum(each.is_new for each in opened) == 1
     assert (payment.reserved, count) == (value or 100, 1)
@@ -161,7 +166,7 @@ def test_a_key_that_races_with_itself_opens_one_refund(tmp_path, value):
 
 @pytest.mark.parametrize("nodes", [1, 2])
 @pytest.mark.parametrize("value", [1, 7, 100])
-def test_a_hundred_refunds_at_once_never_give_back_more_than_was_paid(tmp_path, nodes, value):
+def test_a_hundred_refunds_at_once_never_give_back_more_than_was_paid(open_store, nodes, value):
     async def work(side):
         all_nodes, payment = [side.node() for _ in range(nodes)], await side.paid()
 
@@ -176,7 +181,7 @@ def test_a_hundred_refunds_at_once_never_give_back_more_than_was_paid(tmp_path, 
         results = await asyncio.gather(*(one(number) for number in range(100)))
         return results, await side.row(payment), side.network.given_back()
 
-    results, payment, given_back = run(tmp_path, work)
+    results, payment, given_back = run_on(open_store, work)
     done_ = [each for each in results if not isinstance(each, GatewayError)]
     assert {each.status for each in done_} == {RefundStatus.SUCCEEDED}
     assert payment.refunded == payment.reserved == given_back == value * len(done_)
@@ -190,7 +195,7 @@ def test_a_hundred_refunds_at_once_never_give_back_more_than_was_paid(tmp_path, 
 
 @pytest.mark.parametrize("nodes", [1, 2])
 @pytest.mark.parametrize("turn", range(6))
-def test_cancel_and_refund_exclude_each_other_whoever_comes_first(tmp_path, nodes, turn):
+def test_cancel_and_refund_exclude_each_other_whoever_comes_first(open_store, nodes, turn):
     async def work(side):
         all_nodes, payment = [side.node() for _ in range(nodes)], await side.paid()
         asked = [
@@ -202,7 +207,7 @@ def test_cancel_and_refund_exclude_each_other_whoever_comes_first(tmp_path, node
         results = await asyncio.gather(*asked, return_exceptions=True)
         return results, await side.row(payment), await side.all(payment)
 
-    results, payment, refunds = run(tmp_path, work)
+    results, payment, refunds = run_on(open_store, work)
     refused = [each for each in results if isinstance(each, Exception)]
     assert len(refused) == 1
     if payment.status is Status.SUCCEEDED:
@@ -252,7 +257,7 @@ def test_the_row_is_saved_before_the_call_leaves(tmp_path):
     assert run(tmp_path, work) == [(1, [1]), (2, [2])]
 
 
-def test_a_refund_whose_process_died_is_taken_up_by_the_next_one(tmp_path):
+def test_a_refund_whose_process_died_is_taken_up_by_the_next_one(open_store):
     async def work(side):
         node, payment = side.node(), await side.paid()
         never = asyncio.get_running_loop().create_future()
@@ -271,7 +276,7 @@ def test_a_refund_whose_process_died_is_taken_up_by_the_next_one(tmp_path):
         never.cancel()
         return taken_up, refund, side.network.given_back()
 
-    taken_up, refund, given_back = run(tmp_path, work)
+    taken_up, refund, given_back = run_on(open_store, work)
     assert (taken_up, refund.status, refund.sends, given_back) == (
         1,
         RefundStatus.SUCCEEDED,
@@ -331,7 +336,7 @@ def test_an_end_that_could_not_be_saved_is_asked_for_again(tmp_path, monkeypatch
     assert (payment.refunded, given_back, len(events)) == (30, 30, 2)
 
 
-def test_two_nodes_that_hear_the_same_success_give_back_once(tmp_path):
+def test_two_nodes_that_hear_the_same_success_give_back_once(open_store):
     async def work(side):
         one, two, payment = side.node(), side.node(), await side.paid()
         never = asyncio.get_running_loop().create_future()
@@ -344,7 +349,7 @@ def test_two_nodes_that_hear_the_same_success_give_back_once(tmp_path):
         never.cancel()
         return await side.row(payment), await told(side)
 
-    payment, events = run(tmp_path, work)
+    payment, events = run_on(open_store, work)
     assert (payment.reserved, payment.refunded, payment.announced) == (30, 30, 2)
     assert len(events) == 2
 
