@@ -354,6 +354,26 @@ def test_two_nodes_that_hear_the_same_success_give_back_once(open_store):
     assert len(events) == 2
 
 
+def test_a_node_that_reads_the_payment_after_another_ended_the_refund_changes_nothing(tmp_path):
+    """It read the refund before that, so both rows have to be looked at anew."""
+
+    async def work(side):
+        one, two, payment = side.node(), side.node(), await side.paid()
+        never = asyncio.get_running_loop().create_future()
+        side.network.reply = lambda refund: never
+        opened = await ask(one, payment, 100)
+        await side.until(lambda: side.network.sent)
+        key, event = opened.refund.refund_request_id, SendAnswered(done(opened.refund))
+        two.refunds._take_up([opened.refund])
+        await one.refunds.apply(key, event)
+        refund = await two.refunds.apply(key, event)
+        never.cancel()
+        return refund, await side.row(payment), await told(side)
+
+    refund, payment, events = run(tmp_path, work)
+    assert (refund.status, payment.refunded, len(events)) == (RefundStatus.SUCCEEDED, 100, 2)
+
+
 def test_what_never_left_keeps_its_reservation_until_it_fails(tmp_path):
     async def work(side):
         node, payment = side.node(), await side.paid()

@@ -260,7 +260,9 @@ class RefundFollower:
             return fact
 
         await self._payments.apply_with(refund.payment_request_id, on, save)
-        assert is_saved, "what a refund reserved is on its payment until it ends"
+        if not is_saved:
+            # What a refund reserved is on its payment until it ends: another process ended it.
+            raise StaleRefund(f"{refund.refund_request_id}: somebody else ended it first")
 
     def _drive(self, driven: _Driven) -> None:
         """Keep a waiting refund in memory, with its timer set."""
