@@ -37,6 +37,10 @@ from tillgate.client import (
 async def pays(call: Call):
     if call.path.endswith("/cancelPayment"):
         return signed_answer(call, {"result": result("S", "SUCCESS")})
+    if call.path.endswith("/refund"):
+        said = {"refundAmount": call.message["refundAmount"], "refundId": "R-1"}
+        times = {"refundTime": "2026-01-31T12:00:00+08:00"}
+        return signed_answer(call, {"result": result("S", "SUCCESS")} | said | times)
     answer = paid(call) | {"paymentId": call.message["paymentRequestId"][-12:]}
     return signed_answer(call, answer)
 
@@ -121,6 +125,29 @@ def test_a_sale_from_the_code_to_its_end(tmp_path, kind):
     assert (cancelled.id, cancelled.status) == (payment.id, "CANCELLED")
 
 
+def test_refunds_in_parts_until_nothing_is_left(tmp_path, kind):
+    async def work(api, _):
+        async with Both(kind, api.url, API_KEY) as till:
+            payment = await till.ask("pay", CODE, order="1", **SALE)
+            part = {"currency": "JPY", "value": 30, "reason": "one cup less"}
+            first = await till.ask("refund", payment.id, idempotency_key="mine", **part)
+            again = await till.ask("refund", payment.id, idempotency_key="mine", **part)
+            rest = await till.ask("refund", payment.id)
+            with pytest.raises(Conflict) as caught:
+                await till.ask("refund", payment.id, currency="JPY", value=1)
+            listed = await till.listed("refunds", 3, payment.id)
+            after = await till.ask("get", payment.id)
+            return first, again, rest, caught.value, listed, after
+
+    first, again, rest, error, listed, after = run(tmp_path, work)
+    assert (first.status, first.amount.value, first.reason) == ("SUCCEEDED", 30, "one cup less")
+    assert again == first
+    assert rest.amount.value == 70
+    assert error.code == "cannot_refund"
+    assert listed == [rest, first, None]
+    assert after.amount_refunded == 100
+
+
 def test_a_list_is_read_page_by_page(tmp_path, kind):
     async def work(api, _):
         async with Both(kind, api.url, API_KEY) as till:
@@ -187,9 +214,9 @@ def test_what_nobody_says_is_unknown_and_never_failed(tmp_path, kind):
 
     error, found = run(tmp_path, work, never_says)
     assert (error.idempotency_key, error.was_reached) == ("mine", True)
-    assert error.payment is not None
-    assert error.payment.id == found.id
-    assert error.payment.status == "PENDING"
+    assert error.found is not None
+    assert error.found.id == found.id
+    assert error.found.status == "PENDING"
 
 
 def test_a_gateway_that_is_not_there_is_unknown_and_was_not_reached(kind):

@@ -86,8 +86,8 @@ def pay(arguments: argparse.Namespace) -> int:
             print(f"tillgate: interrupted. {resume}", file=sys.stderr)
             return 130
         except OutcomeUnknown as error:
-            if error.payment is not None:
-                return print_payment(_plain(error.payment), as_json=arguments.json)
+            if isinstance(error.found, PaymentResource):
+                return print_payment(_plain(error.found), as_json=arguments.json)
             print(f"tillgate: {error}. {resume}", file=sys.stderr)
             return 3
         except ApiError as error:
@@ -122,8 +122,8 @@ def cancel(arguments: argparse.Namespace) -> int:
         try:
             payment = till.cancel(arguments.payment_id)
         except OutcomeUnknown as error:
-            if error.payment is not None:
-                print_payment(_plain(error.payment), as_json=arguments.json)
+            if isinstance(error.found, PaymentResource):
+                print_payment(_plain(error.found), as_json=arguments.json)
             print(f"tillgate: {error}. Ask again; the same again is harmless.", file=sys.stderr)
             return 3
         except ApiError as error:

@@ -25,7 +25,7 @@ from tillgate.client.errors import (
 )
 from tillgate.client.plain import Tillgate
 from tillgate.client.talk import Page, PaymentEvent, StreamEvent
-from tillgate.gateway.resources import Amount, PaymentResource
+from tillgate.gateway.resources import Amount, PaymentResource, RefundResource
 
 __all__ = [
     "Amount",
@@ -39,6 +39,7 @@ __all__ = [
     "Page",
     "PaymentEvent",
     "PaymentResource",
+    "RefundResource",
     "StreamEvent",
     "Tillgate",
     "Unauthorized",

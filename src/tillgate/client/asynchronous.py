@@ -25,9 +25,10 @@ from tillgate.client.talk import (
     Till,
     error_of,
     payment_body,
+    refund_body,
     stream_event,
 )
-from tillgate.gateway.resources import PaymentResource
+from tillgate.gateway.resources import PaymentResource, RefundResource
 
 T = TypeVar("T")
 
@@ -116,6 +117,31 @@ class AsyncTillgate:
     async def cancel(self, payment_id: str) -> PaymentResource:
         """See `Tillgate.cancel`."""
         return await self._run(self._till.cancel(payment_id))
+
+    async def refund(
+        self,
+        payment_id: str,
+        *,
+        currency: str | None = None,
+        value: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RefundResource:
+        """See `Tillgate.refund`."""
+        body = refund_body(currency, value, reason)
+        key = idempotency_key or secrets.token_urlsafe(24)
+        return await self._run(self._till.refund(payment_id, body, key))
+
+    async def refunds(self, payment_id: str) -> AsyncIterator[RefundResource]:
+        """See `Tillgate.refunds`."""
+        query: dict[str, Any] = {}
+        while True:
+            page = await self._run(self._till.refunds(payment_id, query))
+            for refund in page.items:
+                yield refund
+            if page.next_cursor is None:
+                return
+            query["cursor"] = page.next_cursor
 
     async def identify(self, code: str) -> dict[str, Any]:
         """See `Tillgate.identify`."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillgate.gateway.resources import PaymentResource
+from tillgate.gateway.resources import PaymentResource, RefundResource
 
 
 class ApiError(Exception):
@@ -76,7 +76,7 @@ class OutcomeUnknown(Exception):
 
     Attributes:
         idempotency_key: what to ask again with; None where the request needs none.
-        payment: the last that was heard of it, or None.
+        found: the payment or refund as it was last heard of, or None.
         was_reached: False when there was never even a connection.
     """
 
@@ -85,10 +85,10 @@ class OutcomeUnknown(Exception):
         reason: str,
         *,
         idempotency_key: str | None = None,
-        payment: PaymentResource | None = None,
+        found: PaymentResource | RefundResource | None = None,
         was_reached: bool = True,
     ) -> None:
         super().__init__(reason)
         self.idempotency_key = idempotency_key
-        self.payment = payment
+        self.found = found
         self.was_reached = was_reached

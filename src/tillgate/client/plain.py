@@ -28,8 +28,9 @@ from tillgate.client.talk import (
     error_of,
     payment_body,
     read_events,
+    refund_body,
 )
-from tillgate.gateway.resources import PaymentResource
+from tillgate.gateway.resources import PaymentResource, RefundResource
 
 T = TypeVar("T")
 
@@ -154,6 +155,35 @@ class Tillgate:
             OutcomeUnknown: nobody said in time; the same again is harmless.
         """
         return self._run(self._till.cancel(payment_id))
+
+    def refund(
+        self,
+        payment_id: str,
+        *,
+        currency: str | None = None,
+        value: int | None = None,
+        reason: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> RefundResource:
+        """Give money back and wait for the end: a part of it, or without a value all that is left.
+
+        Raises:
+            Conflict: there is not so much left, or it is too late.
+            OutcomeUnknown: nobody said in time; it carries the key to ask again with.
+        """
+        body = refund_body(currency, value, reason)
+        key = idempotency_key or secrets.token_urlsafe(24)
+        return self._run(self._till.refund(payment_id, body, key))
+
+    def refunds(self, payment_id: str) -> Iterator[RefundResource]:
+        """All refunds of a payment, newest first."""
+        query: dict[str, Any] = {}
+        while True:
+            page = self._run(self._till.refunds(payment_id, query))
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            query["cursor"] = page.next_cursor
 
     def identify(self, code: str) -> dict[str, Any]:
         """What a scanned text is and where it would go."""

@@ -24,9 +24,10 @@ from tillgate.client.errors import (
     Unauthorized,
     Unavailable,
 )
-from tillgate.gateway.resources import PaymentResource
+from tillgate.gateway.resources import PaymentResource, RefundResource
 
 T = TypeVar("T")
+F = TypeVar("F", PaymentResource, RefundResource)
 
 PATIENCE_S = 120.0
 """How long to ask for the end of a payment: it is final 90 s after it was placed when the network
@@ -117,8 +118,15 @@ class _PaymentPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
+class _RefundPage(msgspec.Struct, frozen=True):
+    refunds: list[RefundResource]
+    next_cursor: str | None
+
+
 _payment = msgspec.json.Decoder(PaymentResource)
 _payments = msgspec.json.Decoder(_PaymentPage)
+_refund = msgspec.json.Decoder(RefundResource)
+_refunds = msgspec.json.Decoder(_RefundPage)
 _events = msgspec.json.Decoder(_PaymentEvents)
 
 
@@ -146,19 +154,42 @@ class Till:
             ApiError: it was refused.
             OutcomeUnknown: nobody said in time; it carries the key.
         """
+        return (yield from self._until_final("/v1/payments", body, key, _payment))
+
+    def refund(self, payment_id: str, body: dict[str, Any], key: str) -> Talk[RefundResource]:
+        """Give money back until that is final.
+
+        Raises:
+            ApiError: it was refused.
+            OutcomeUnknown: nobody said in time; it carries the key.
+        """
+        path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
+        return (yield from self._until_final(path, body, key, _refund))
+
+    def refunds(self, payment_id: str, query: Mapping[str, Any]) -> Talk[Page[RefundResource]]:
+        """One page of a payment's refunds."""
+        path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
+        answer = yield from self._asked("GET", _with(path, query))
+        page = _refunds.decode(answer.body)
+        return Page(page.refunds, page.next_cursor)
+
+    def _until_final(
+        self, path: str, body: dict[str, Any], key: str, decoder: msgspec.json.Decoder[F]
+    ) -> Talk[F]:
+        """Send the same until what it opened is final."""
         until = self.now() + self.patience_s
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         content = json.dumps(body).encode()
-        payment: PaymentResource | None = None
+        found: F | None = None
         while True:
             wait_s = self._wait_s(until)
-            request = self._request("POST", "/v1/payments", headers, content, wait_s)
-            answer = yield from self._answered(request, until, key, payment)
-            payment = _payment.decode(answer.body)
-            if payment.final:
-                return payment
+            request = self._request("POST", path, headers, content, wait_s)
+            answer = yield from self._answered(request, until, key, found)
+            found = decoder.decode(answer.body)
+            if found.final:
+                return found
             if self.now() >= until:
-                raise OutcomeUnknown("not final yet", idempotency_key=key, payment=payment)
+                raise OutcomeUnknown("not final yet", idempotency_key=key, found=found)
             self.notice("not final yet")
             yield Pause(self._pause_s(0))
 
@@ -170,9 +201,7 @@ class Till:
 
     def find(self, query: Mapping[str, Any]) -> Talk[Page[PaymentResource]]:
         """One page of payments."""
-        said = {name: str(value) for name, value in query.items() if value is not None}
-        path = f"/v1/payments?{urlencode(said)}" if said else "/v1/payments"
-        answer = yield from self._asked("GET", path)
+        answer = yield from self._asked("GET", _with("/v1/payments", query))
         page = _payments.decode(answer.body)
         return Page(page.payments, page.next_cursor)
 
@@ -198,7 +227,7 @@ class Till:
             if answer.status == 200:
                 return payment
             if self.now() >= until:
-                raise OutcomeUnknown("still being cancelled", payment=payment)
+                raise OutcomeUnknown("still being cancelled", found=payment)
             yield Pause(self._pause_s(0))
 
     def identify(self, code: str) -> Talk[dict[str, Any]]:
@@ -230,7 +259,11 @@ class Till:
         return Request(method, path, all_headers, body, wait_s + ANSWER_S)
 
     def _answered(
-        self, request: Request, until: float, key: str | None, payment: PaymentResource | None
+        self,
+        request: Request,
+        until: float,
+        key: str | None,
+        found: PaymentResource | RefundResource | None,
     ) -> Talk[Answer]:
         """The very same request until there is an answer that says something."""
         tries, was_reached, began = 0, False, self.now()
@@ -248,7 +281,7 @@ class Till:
                 if isinstance(answer, Answer) and key is None:
                     raise error_of(answer)
                 raise OutcomeUnknown(
-                    _words(answer), idempotency_key=key, payment=payment, was_reached=was_reached
+                    _words(answer), idempotency_key=key, found=found, was_reached=was_reached
                 )
             tries += 1
             self.notice(_words(answer))
@@ -290,6 +323,21 @@ def payment_body(
         "order": inner,
         **{name: said for name, said in places if said is not None},
     }
+
+
+def refund_body(currency: str | None, value: int | None, reason: str | None) -> dict[str, Any]:
+    """The body of a refund; without a value all that is left goes back."""
+    if (currency is None) is not (value is None):
+        raise ValueError("a refund of a part needs both currency and value")
+    body: dict[str, Any] = {}
+    if value is not None:
+        body["amount"] = {"currency": currency, "value": value}
+    return body if reason is None else body | {"reason": reason}
+
+
+def _with(path: str, query: Mapping[str, Any]) -> str:
+    said = {name: str(value) for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(said)}" if said else path
 
 
 def error_of(answer: Answer) -> ApiError:
