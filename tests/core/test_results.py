@@ -13,7 +13,7 @@ from tillgate.core.results import (
 )
 
 # Result codes of the Alipay+ pay API, user-presented mode (alipayplus-api section 2.4), with the
-# status each comes with, and the codes that only an inquiry or a cancel answers.
+# status each comes with, and the codes that only an inquiry, a cancel or a refund answers.
 STATUS_OF_CODE = {
     "S": "SUCCESS",
     "F": "ACCESS_DENIED BUSINESS_NOT_SUPPORT CURRENCY_NOT_SUPPORT CURRENCY_NOT_SUPPORTED"
@@ -23,7 +23,9 @@ STATUS_OF_CODE = {
     " PAYMENT_COUNT_EXCEED_LIMIT PROCESS_FAIL REGULATION_RESTRICTION REPEAT_REQ_INCONSISTENT"
     " RISK_REJECT UNAVAILABLE_PAYMENT_METHOD USER_AMOUNT_EXCEED_LIMIT USER_BALANCE_NOT_ENOUGH"
     " USER_KYC_NOT_QUALIFIED USER_NOT_EXIST USER_PAYMENT_VERIFICATION_FAILED USER_STATUS_ABNORMAL"
-    " ORDER_NOT_EXIST CANCEL_WINDOW_EXCEED",
+    " ORDER_NOT_EXIST CANCEL_WINDOW_EXCEED"
+    " REFUND_AMOUNT_EXCEED REFUND_WINDOW_EXCEED MERCHANT_BALANCE_NOT_ENOUGH ORDER_IS_CANCELED"
+    " MULTIPLE_REFUNDS_NOT_SUPPORTED ORDER_STATUS_INVALID",
     "U": "PAYMENT_IN_PROCESS REQUEST_TRAFFIC_EXCEED_LIMIT UNKNOWN_EXCEPTION",
 }
 # AlipayCN's business error codes (alipay.trade.pay, cancel, refund) and its gateway's, by what the

@@ -137,6 +137,13 @@ MEANINGS: dict[str, Meaning] = {
     # About an inquiry or a cancel, never about a pay.
     ORDER_NOT_EXIST: Meaning(Outcome.FAILURE, Judges.NOTHING, NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
     CANCEL_WINDOW_EXCEED: Meaning(Outcome.FAILURE, Judges.NOTHING, NextStep.CALL_SUPPORT, True),
+    # About a refund: which it refuses. Alipay+ "refund"; Antom "refund" names the last four.
+    "REFUND_AMOUNT_EXCEED": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "REFUND_WINDOW_EXCEED": _judged(NextStep.CALL_SUPPORT),
+    "MERCHANT_BALANCE_NOT_ENOUGH": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "MULTIPLE_REFUNDS_NOT_SUPPORTED": _judged(NextStep.CALL_SUPPORT),
+    "ORDER_IS_CANCELED": _judged(NextStep.CALL_SUPPORT, alert=True),
+    "ORDER_STATUS_INVALID": _judged(NextStep.CALL_SUPPORT, alert=True),
     # Not known yet.
     PAYMENT_IN_PROCESS: _unknown(NextStep.ASK_CUSTOMER_TO_CONFIRM),
     "REQUEST_TRAFFIC_EXCEED_LIMIT": _unknown(NextStep.WAIT_DO_NOT_CHARGE_AGAIN),
