@@ -1,8 +1,9 @@
 """A connector of its own: a department store's prepaid card behind a small JSON API.
 
-The card's server is asked at `/charge`, `/state`, `/void` and `/give-back`, each a JSON POST that
-names the payment; it answers `{"payment": ..., "state": ...}`, the state one of `paid`, `waiting`,
-`refused`, `void` or `unknown_payment`. Both sides sign the path and the body with the RSA keys of
+The card's server is asked at `/charge`, `/state`, `/void`, `/give-back` and `/given-back`, each a
+JSON POST that names the payment; it answers `{"payment": ..., "state": ...}`, the state one of
+`paid`, `waiting`, `refused`, `void` or `unknown_payment`; of a part that goes back `given_back`,
+`refused` or `unknown_refund`. Both sides sign the path and the body with the RSA keys of
 the section, in the header `X-Signature`; an answer that is not signed proves nothing.
 
 It shows what any connector has to get right:
@@ -53,6 +54,18 @@ from tillgate.core.model import (
 from tillgate.core.money import Money
 from tillgate.core.pacing import Policy
 from tillgate.core.payment import refund_request_id
+from tillgate.core.refund_model import (
+    LookAnswered,
+    LookFoundNothing,
+    LookUnanswered,
+    Refund,
+    RefundLookEvent,
+    RefundReport,
+    RefundSendEvent,
+    SendAnswered,
+    SendNeverLeft,
+    SendUnanswered,
+)
 from tillgate.core.results import (
     ORDER_IS_CLOSED,
     ORDER_NOT_EXIST,
@@ -159,6 +172,36 @@ class HouseWallet:
             return RefundAnswered(Outcome.SUCCESS, SUCCESS)
         return RefundUnanswered(f"giving back led to {answer.get('state')}")
 
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """Give a part of it back, under the refund's own id."""
+        body = _json(
+            payment=refund.payment_request_id,
+            refund=refund.refund_request_id,
+            currency=refund.amount.currency,
+            value=refund.amount.value,
+        )
+        try:
+            report = _refund_report(await self._ask("/give-back", body), refund)
+        except NoConnection as error:
+            return SendNeverLeft(str(error))
+        except NoAnswer as error:
+            return SendUnanswered(str(error))
+        return SendAnswered(report) if report else SendUnanswered("the answer says nothing")
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """Ask what became of that part. Not to be known there is no failure: it may be on its
+        way.
+        """
+        body = _json(payment=refund.payment_request_id, refund=refund.refund_request_id)
+        try:
+            answer = await self._ask("/given-back", body)
+        except (NoConnection, NoAnswer) as error:
+            return LookUnanswered(str(error))
+        if answer.get("state") == "unknown_refund":
+            return LookFoundNothing()
+        report = _refund_report(answer, refund)
+        return LookAnswered(report) if report else LookUnanswered("it says nothing")
+
     def read_notification(self, call: NotifyCall) -> Told | None:
         """The server tells what a card's holder decided."""
         try:
@@ -234,6 +277,19 @@ def _report(answer: dict[str, Any]) -> Report | None:
             return None
     receipt = Receipt(payment_id=PaymentId(str(answer["slip"])) if "slip" in answer else None)
     return Report(outcome=outcome, code=code, amount=amount, receipt=receipt)
+
+
+def _refund_report(answer: dict[str, Any], refund: Refund) -> RefundReport | None:
+    """What is said of this very refund; None when nothing is."""
+    if answer.get("refund") != refund.refund_request_id:
+        return None
+    match answer.get("state"):
+        case "given_back":
+            return RefundReport(outcome=Outcome.SUCCESS, code=SUCCESS)
+        case "refused":
+            return RefundReport(outcome=Outcome.FAILURE, code="PROCESS_FAIL")
+        case _:
+            return None
 
 
 def _json(**fields: Any) -> bytes:

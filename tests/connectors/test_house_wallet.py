@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tests.core.payment_cases import opened
+from tests.core.refund_cases import opened as opened_refund
 from tests.support import acquirer_key, alipay_plus_settings, directory, network_key, serving
 from tillgate.clock import SystemClock
 from tillgate.connectors import BadNotification, NotifyCall
@@ -33,11 +34,13 @@ from tillgate.core.model import (
     PayUnanswered,
     RefundAnswered,
 )
+from tillgate.core.refund_model import LookFoundNothing, LookUnanswered, SendUnanswered
 from tillgate.core.results import Outcome
 from tillgate.server import Address, listen
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "house_wallet"
 PAYMENT = opened()
+REFUND = opened_refund()
 
 
 @pytest.fixture
@@ -161,6 +164,32 @@ def test_the_ways_on_from_an_unknown_pay(installed):
     card = Card(give_back=void)
     assert ask(card, lambda c: c.refund(PAYMENT)) == RefundAnswered(Outcome.SUCCESS, "SUCCESS")
     assert card.asked[0][1]["refund"].startswith("rev_")
+
+
+@pytest.mark.parametrize(
+    ("said", "sent", "looked"),
+    [
+        ({"refund": "ref_1", "state": "given_back"}, "S", "S"),
+        ({"refund": "ref_1", "state": "refused"}, "F", "F"),
+        ({"refund": "ref_1", "state": "unknown_refund"}, SendUnanswered, LookFoundNothing),
+        ({"refund": "ref_1", "state": "?"}, SendUnanswered, LookUnanswered),
+        ({"refund": "ref_of_another", "state": "given_back"}, SendUnanswered, LookUnanswered),
+        ({"state": "given_back"}, SendUnanswered, LookUnanswered),
+        (None, SendUnanswered, LookUnanswered),
+    ],
+)
+def test_a_refund_becomes_a_fact_only_by_what_was_said_of_this_refund(
+    installed, said, sent, looked
+):
+    card = Card(give_back=said, given_back=said)
+    told = (
+        ask(card, lambda c: c.give_back(REFUND)),
+        ask(card, lambda c: c.look_up(REFUND)),
+    )
+    assert [getattr(getattr(t, "report", None), "outcome", type(t)) for t in told] == [sent, looked]
+    assert card.asked[0][1] == {
+        "payment": PAYMENT.payment_request_id, "refund": "ref_1", "currency": "JPY", "value": 30,
+    }  # fmt: skip
 
 
 def test_a_notification_is_believed_only_with_the_servers_signature(installed):

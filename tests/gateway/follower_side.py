@@ -27,6 +27,7 @@ from tillgate.core.model import (
 from tillgate.core.money import Money
 from tillgate.core.pacing import ALIPAY_PLUS, Policy
 from tillgate.core.payment import open_payment
+from tillgate.core.refund_model import Refund
 from tillgate.core.results import PAYMENT_IN_PROCESS, Outcome
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.history import opened_row
@@ -81,6 +82,12 @@ class HeldNetwork:
 
     async def refund(self, payment: Payment) -> Any:
         return await self._call("refund", payment.payment_request_id)
+
+    async def give_back(self, refund: Refund) -> Any:
+        return await self._call("give_back", refund.refund_request_id)
+
+    async def look_up(self, refund: Refund) -> Any:
+        return await self._call("look_up", refund.refund_request_id)
 
     def build_pay(self, *parts: Any) -> bytes:
         raise NotImplementedError

@@ -23,6 +23,7 @@ from tillgate.alipaycn.messages import (
     PayAnswer,
     QueryAnswer,
     RefundAnswer,
+    RefundQueryAnswer,
 )
 from tillgate.alipayplus.client import BadlySigned, NeverSent, NoAnswer, Unreadable, posted
 from tillgate.alipayplus.messages import BadMessage
@@ -33,7 +34,7 @@ from tillgate.transport import Reply, Transport
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T", PayAnswer, QueryAnswer, CancelAnswer, RefundAnswer)
+T = TypeVar("T", PayAnswer, QueryAnswer, CancelAnswer, RefundAnswer, RefundQueryAnswer)
 
 CONTENT_TYPE = "application/x-www-form-urlencoded;charset=utf-8"
 IN_ADDRESS = MappingProxyType({"charset": "utf-8"})
@@ -61,6 +62,7 @@ PAY = Method(messages.PAY, messages.PAY_ANSWERS, 8.0)
 QUERY = Method(messages.QUERY, messages.QUERY_ANSWERS, 5.0)
 CANCEL = Method(messages.CANCEL, messages.CANCEL_ANSWERS, 8.0)
 REFUND = Method(messages.REFUND, messages.REFUND_ANSWERS, 8.0)
+REFUND_QUERY = Method(messages.REFUND_QUERY, messages.REFUND_QUERY_ANSWERS, 5.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""The messages of `alipay.trade.pay`, `query`, `cancel` and `refund`, and the notice of a trade.
+"""The messages of `alipay.trade.pay`, `query`, `cancel`, `refund` and `fastpay.refund.query`, and
+the notice of a trade.
 
 Rules of the wire: a request's business half is JSON in the parameter `biz_content`; what is not
 needed is left out. An answer's business half is the member `..._response`: `code` says what became
 of the call (10000, 10003, 20000, 4000x) and `sub_code` why. Amounts are yuan in decimal text with
 at most two places; times are `yyyy-MM-dd HH:mm:ss` in Beijing. Unknown fields are ignored. Wire
 names live in this file only. Sources: open platform pages alipay.trade.pay (open/02ekfp), query,
-cancel (open/02ekfr), refund, "Common error codes" (common/02km9f).
+cancel (open/02ekfr), refund, fastpay.refund.query, "Common error codes" (common/02km9f).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PAY = "alipay.trade.pay"
 QUERY = "alipay.trade.query"
 CANCEL = "alipay.trade.cancel"
 REFUND = "alipay.trade.refund"
+REFUND_QUERY = "alipay.trade.fastpay.refund.query"
 
 SUCCESS = "10000"
 """The call was taken. Of a payment, a cancel or a refund it says more only by its other fields."""
@@ -87,6 +89,17 @@ class TradeRefund(Wire, frozen=True, kw_only=True):
     refund_reason: str | None = None
 
 
+class RefundNamed(Wire, frozen=True, kw_only=True):
+    """`alipay.trade.fastpay.refund.query`: one refund of one trade. `query_options` ask for more
+    fields in the answer.
+    """
+
+    out_request_no: str
+    out_trade_no: str | None = None
+    trade_no: str | None = None
+    query_options: list[str] | None = None
+
+
 # --- Answers: the `..._response` member
 
 
@@ -140,14 +153,28 @@ class RefundAnswer(Answer, frozen=True, kw_only=True):
     gmt_refund_pay: str | None = None
 
 
+class RefundQueryAnswer(Answer, frozen=True, kw_only=True):
+    """The answer to a refund's query. `refund_status` is REFUND_SUCCESS for a refund that is done,
+    and missing for one that is not, or was never received; `refund_amount` is that refund's.
+    """
+
+    out_request_no: str | None = None
+    total_amount: str | None = None
+    refund_amount: str | None = None
+    refund_status: str | None = None
+    gmt_refund_pay: str | None = None
+
+
 PAY_ANSWERS = msgspec.json.Decoder(PayAnswer)
 QUERY_ANSWERS = msgspec.json.Decoder(QueryAnswer)
 CANCEL_ANSWERS = msgspec.json.Decoder(CancelAnswer)
 REFUND_ANSWERS = msgspec.json.Decoder(RefundAnswer)
+REFUND_QUERY_ANSWERS = msgspec.json.Decoder(RefundQueryAnswer)
 ANSWERS = msgspec.json.Decoder(Answer)
 TRADE_PAYS = msgspec.json.Decoder(TradePay)
 TRADES_NAMED = msgspec.json.Decoder(TradeNamed)
 TRADE_REFUNDS = msgspec.json.Decoder(TradeRefund)
+REFUNDS_NAMED = msgspec.json.Decoder(RefundNamed)
 
 _encoder = msgspec.json.Encoder()
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -161,7 +161,7 @@ class Connector(Protocol):
         ...
 
     async def refund(self, payment: Payment) -> RefundEvent:
-        """Give all of it back, when it can no longer be cancelled."""
+        """Give all of it back, when it can no longer be cancelled: the end of a closing payment."""
         ...
 
     def read_notification(self, call: NotifyCall) -> Told | None:
@@ -206,7 +206,7 @@ class GivesBack(Protocol):
         ...
 
     async def look_up(self, refund: Refund) -> RefundLookEvent:
-        """Ask what became of it."""
+        """Ask what became of it. Not to find it is `LookFoundNothing`, never a failure."""
         ...
 
 

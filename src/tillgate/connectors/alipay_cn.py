@@ -42,6 +42,12 @@ from tillgate.connectors.alipay_cn_answers import (
     words_of,
 )
 from tillgate.connectors.alipay_cn_notice import FAILURE, SUCCESS_TEXT, read_notice
+from tillgate.connectors.alipay_cn_refunds import (
+    look_event,
+    query_content,
+    refund_content,
+    refund_report,
+)
 from tillgate.connectors.received import code_of, why
 from tillgate.core.errors import ConfigError
 from tillgate.core.model import (
@@ -62,6 +68,16 @@ from tillgate.core.model import (
 )
 from tillgate.core.pacing import ALIPAY_CN
 from tillgate.core.payment import refund_request_id
+from tillgate.core.refund_model import (
+    LookUnanswered,
+    Refund,
+    RefundLookEvent,
+    RefundSendEvent,
+    SendAnswered,
+    SendNeverLeft,
+    SendRefusedUnsigned,
+    SendUnanswered,
+)
 from tillgate.core.results import (
     CANCEL_WINDOW_EXCEED,
     ORDER_IS_CLOSED,
@@ -278,6 +294,31 @@ class AlipayCn:
             return RefundAnswered(Outcome.SUCCESS, SUCCESS)
         is_done = await self._asked_state(payment) is Trade.CLOSED
         return RefundAnswered(Outcome.SUCCESS if is_done else Outcome.UNKNOWN, SUCCESS)
+
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """`alipay.trade.refund` of a merchant, under its own `out_request_no`."""
+        result = await self._call(client.REFUND, refund_content(refund), refund.payment_request_id)
+        match result:
+            case Answered(answer):
+                return SendAnswered(refund_report(answer))
+            case NeverSent(reason):
+                return SendNeverLeft(reason)
+            case BadlySigned(_, claimed) if (code := gateway_refusal(claimed)) is not None:
+                return SendRefusedUnsigned(code)
+            case _:
+                return SendUnanswered(why(result))
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """`alipay.trade.fastpay.refund.query`."""
+        result = await self._client.call(client.REFUND_QUERY, query_content(refund))
+        if not isinstance(result, Answered):
+            return LookUnanswered(why(result))
+        if result.message.out_trade_no not in (None, refund.payment_request_id):
+            return LookUnanswered("the answer is about another trade")
+        try:
+            return look_event(refund, result.message)
+        except BadMessage as error:
+            return LookUnanswered(str(error))
 
     async def _asked_state(self, payment: Payment) -> Trade | None:
         """What the query says of the trade's state; None when it did not say."""

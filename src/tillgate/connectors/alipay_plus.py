@@ -27,7 +27,7 @@ from tillgate.connectors import (
     RefundEvent,
     Told,
 )
-from tillgate.connectors.alipay_plus_refunds import look_event, refund_report
+from tillgate.connectors.alipay_plus_refunds import look_event, refund_report, refund_request
 from tillgate.connectors.received import MESSAGE_MAX, code_of, text_of, why
 from tillgate.core.errors import ConfigError
 from tillgate.core.model import (
@@ -185,6 +185,35 @@ class AlipayPlus:
         answer = result.message.result
         return CancelAnswered(answer.result_status, code_of(answer.result_code))
 
+    async def give_back(self, refund: Refund) -> RefundSendEvent:
+        """A merchant's refund, under its own id."""
+        result = await self._client.call(self._apis.refund, refund_request(refund))
+        match result:
+            case Answered(message):
+                try:
+                    return SendAnswered(refund_report(message))
+                except BadMessage as error:
+                    return SendUnanswered(str(error))
+            case NeverSent(reason):
+                return SendNeverLeft(reason)
+            case BadlySigned(_, claimed) if claimed in UNSIGNED_REFUSALS:
+                return SendRefusedUnsigned(claimed)
+            case _:
+                return SendUnanswered(why(result))
+
+    async def look_up(self, refund: Refund) -> RefundLookEvent:
+        """Through its payment's inquiry: refunds have none of their own."""
+        body = messages.encode(
+            messages.InquiryRequest(payment_request_id=refund.payment_request_id)
+        )
+        result = await self._client.call(self._apis.inquiry, body)
+        if not isinstance(result, Answered):
+            return LookUnanswered(why(result))
+        try:
+            return look_event(refund, result.message, is_fresh=result.is_fresh)
+        except BadMessage as error:
+            return LookUnanswered(str(error))
+
     async def refund(self, payment: Payment) -> RefundEvent:
         """All of it, under the id that is derived from the payment's."""
         body = messages.encode(
@@ -200,51 +229,6 @@ class AlipayPlus:
             return RefundUnanswered(why(result))
         answer = result.message.result
         return RefundAnswered(answer.result_status, code_of(answer.result_code))
-
-    async def give_back(self, refund: Refund) -> RefundSendEvent:
-        """`refund` under its own id. Built of what never changes, so each send says the same.
-
-        By the payment's own id only: which of the two ids names it must agree on a repeat (Alipay+
-        "Idempotency").
-        """
-        body = messages.encode(
-            messages.RefundRequest(
-                refund_request_id=refund.refund_request_id,
-                payment_request_id=refund.payment_request_id,
-                refund_amount=messages.amount_of(refund.amount),
-                refund_reason=refund.reason,
-            )
-        )
-        result = await self._client.call(self._apis.refund, body)
-        match result:
-            case Answered(message):
-                try:
-                    return SendAnswered(refund_report(message))
-                except BadMessage as error:
-                    return SendUnanswered(str(error))
-            case NeverSent(reason):
-                return SendNeverLeft(reason)
-            case BadlySigned(_, claimed) if claimed in UNSIGNED_REFUSALS:
-                return SendRefusedUnsigned(claimed)
-            case _:
-                return SendUnanswered(why(result))
-
-    async def look_up(self, refund: Refund) -> RefundLookEvent:
-        """Among the payment's `transactions`: there is no inquiry of a refund (Alipay+ "Timeout"
-        lists all calls).
-        """
-        body = messages.encode(
-            messages.InquiryRequest(payment_request_id=refund.payment_request_id)
-        )
-        result = await self._client.call(self._apis.inquiry, body)
-        if not isinstance(result, Answered):
-            return LookUnanswered(why(result))
-        if not result.is_fresh:
-            return LookUnanswered("the answer is older than the question")
-        try:
-            return look_event(refund, result.message)
-        except BadMessage as error:
-            return LookUnanswered(str(error))
 
     def read_notification(self, call: NotifyCall) -> Told:
         """`notifyPayment`: signature, then the message. 401 to who did not sign, 400 to garbage.
