@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.sandbox.side import NOW, WALLETS, at, seeded
-from tillgate.alipaycn.messages import TradeNamed
+from tillgate.alipaycn.messages import RefundNamed, TradeNamed
 from tillgate.core.codes import CodeKind
 from tillgate.sandbox.exchanges import Exchanges
 from tillgate.sandbox.network import Network
@@ -45,6 +45,10 @@ class Desk:
             refund_amount=amount, out_request_no=id_, **(named or {"out_trade_no": "pay_1"})
         )
         return self.platform.refund(APP, asked, now)
+
+    def refund_query(self, id_="rev_1", now=NOW, **named):
+        asked = RefundNamed(out_request_no=id_, **(named or {"out_trade_no": "pay_1"}))
+        return self.platform.refund_query(APP, asked, now)
 
     @staticmethod
     def named(named):
@@ -221,6 +225,26 @@ def test_a_refund_in_part_leaves_the_trade_paid(desk):
     first, second = desk.refund("30.00", "a"), desk.refund("58.88", "b")
     assert (first.refund_fee, second.refund_fee) == ("30.00", "88.88")
     assert desk.query().trade_status == "TRADE_CLOSED"
+
+
+def test_a_refund_is_found_by_its_own_number_and_says_its_own_amount(desk):
+    desk.pay()
+    desk.refund("30.00", "a")
+    desk.refund("20.00", "b")
+    for id_, amount in (("a", "30.00"), ("b", "20.00")):
+        answer = desk.refund_query(id_)
+        assert (answer.code, answer.refund_status) == ("10000", "REFUND_SUCCESS")
+        assert (answer.out_request_no, answer.refund_amount) == (id_, amount)
+
+
+def test_a_refund_that_was_not_done_has_no_status(desk):
+    desk.pay()
+    desk.refund("88.89", "too much")
+    for id_ in ("too much", "nobody's"):
+        answer = desk.refund_query(id_)
+        assert (answer.code, answer.refund_status, answer.refund_amount) == ("10000", None, None)
+    missing = desk.refund_query("a", out_trade_no="pay_2")
+    assert reason(missing) == ("40004", "ACQ.TRADE_NOT_EXIST")
 
 
 def test_the_same_refund_with_another_amount_is_refused(desk):

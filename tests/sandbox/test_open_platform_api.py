@@ -100,6 +100,10 @@ def test_the_other_implementation_pays_queries_refunds_and_queries(keys):
             client.api_alipay_trade_refund, out_trade_no="sdk_1", refund_amount=88.88
         )
         assert (refunded["code"], refunded["fund_change"]) == ("10000", "Y")
+        refund = await asked(
+            client.api_alipay_trade_fastpay_refund_query, "sdk_1", out_trade_no="sdk_1"
+        )
+        assert (refund["refund_status"], refund["refund_amount"]) == ("REFUND_SUCCESS", "88.88")
         closed = await asked(client.api_alipay_trade_query, trade_no=paid["trade_no"])
         assert closed["trade_status"] == "TRADE_CLOSED"
         assert await ledger(rig) == 0

@@ -21,6 +21,8 @@ from tillgate.alipaycn.messages import (
     PayAnswer,
     QueryAnswer,
     RefundAnswer,
+    RefundNamed,
+    RefundQueryAnswer,
     TradeNamed,
     TradePay,
     TradeRefund,
@@ -69,7 +71,7 @@ class LooseTradeRefund(TradeRefund, frozen=True, kw_only=True):
 
 _CODE_REFUSALS = ("EXPIRED_CODE", "INVALID_CODE")
 
-A = TypeVar("A", PayAnswer, QueryAnswer, CancelAnswer, RefundAnswer)
+A = TypeVar("A", PayAnswer, QueryAnswer, CancelAnswer, RefundAnswer, RefundQueryAnswer)
 
 
 class OpenPlatform:
@@ -216,6 +218,32 @@ class OpenPlatform:
             refund_fee=amount_text(Money(trade.amount.currency, refunded)),
             gmt_refund_pay=_time(after.refunds[-1].refunded_at),
         )
+
+    def refund_query(self, app_id: str, asked: RefundNamed, now: datetime) -> RefundQueryAnswer:
+        """`alipay.trade.fastpay.refund.query`: 10000 without a status where there is no such refund
+        of the trade.
+        """
+        named = TradeNamed(out_trade_no=asked.out_trade_no, trade_no=asked.trade_no)
+        trade = self._named(app_id, named, now)
+        if trade is None or self.status(trade, now) is None:
+            return _refused(RefundQueryAnswer, "ACQ.TRADE_NOT_EXIST", "there is no such trade")
+        answer = RefundQueryAnswer(
+            code=messages.SUCCESS,
+            msg=WORDS[messages.SUCCESS],
+            out_trade_no=trade.payment_request_id,
+            trade_no=trade.payment_id,
+            out_request_no=asked.out_request_no,
+        )
+        for refund in trade.refunds:
+            if refund.refund_request_id == asked.out_request_no:
+                return structs.replace(
+                    answer,
+                    total_amount=amount_text(trade.amount),
+                    refund_amount=amount_text(refund.amount),
+                    refund_status="REFUND_SUCCESS",
+                    gmt_refund_pay=_time(refund.refunded_at),
+                )
+        return answer
 
     def status(self, trade: Payment, now: datetime) -> str | None:
         """`trade_status`; None: to whoever asks, it never existed."""

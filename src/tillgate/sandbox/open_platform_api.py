@@ -58,6 +58,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     messages.QUERY: messages.TRADES_NAMED,
     messages.CANCEL: messages.TRADES_NAMED,
     messages.REFUND: msgspec.json.Decoder(LooseTradeRefund),
+    messages.REFUND_QUERY: messages.REFUNDS_NAMED,
 }
 
 
@@ -205,6 +206,8 @@ class OpenPlatformApi:
                 answer = self._platform.pay(heard.app_id, asked, heard.notify_url, now, do)
             case LooseTradeRefund():
                 answer = self._platform.refund(heard.app_id, asked, now)
+            case messages.RefundNamed():
+                answer = self._platform.refund_query(heard.app_id, asked, now)
             case _ if heard.method == messages.QUERY:
                 answer = self._platform.query(heard.app_id, asked, now)
             case _:

@@ -16,6 +16,7 @@ from tillgate.alipaycn.messages import (
     PayAnswer,
     QueryAnswer,
     RefundAnswer,
+    RefundQueryAnswer,
     amount_text,
 )
 from tillgate.alipayplus.signing import SigningKey, new_private_key
@@ -80,7 +81,7 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One of the four, as the network sees it."""
+    """One of the five, as the network sees it. A question about a refund is an inquiry there."""
 
     api: Api
     answer: type[Answer]
@@ -92,6 +93,7 @@ METHODS = {
     messages.QUERY: Method(Api.INQUIRY, QueryAnswer, _QUERY),
     messages.CANCEL: Method(Api.CANCEL, CancelAnswer, _CANCEL),
     messages.REFUND: Method(Api.REFUND, RefundAnswer, _REFUND),
+    messages.REFUND_QUERY: Method(Api.INQUIRY, RefundQueryAnswer, _QUERY),
 }
 
 
