@@ -112,8 +112,14 @@ class Aps:
         """See `Dialect`."""
         return self.answer(leg, Outcome.FAILURE, REPEAT_REQ_INCONSISTENT)
 
+    def unlisted(self, message: Any) -> Any:
+        """See `Dialect`."""
+        return msgspec.structs.replace(message, transactions=None)
+
     def spoilt(self, message: Any, fate: Fault) -> Any | None:
         """See `Dialect`."""
+        if isinstance(message, RefundResponse):
+            return _spoilt_refund(message, fate)
         told = getattr(message, "payment_result", None) or message.result
         is_paid = told.result_status is Outcome.SUCCESS
         if not is_paid or getattr(message, "payment_amount", None) is None:
@@ -143,6 +149,16 @@ class Aps:
     def report(self, told: Notification) -> Report | None:
         """See `Dialect`."""
         return notification_report(told)
+
+
+def _spoilt_refund(message: RefundResponse, fate: Fault) -> RefundResponse | None:
+    amount = message.refund_amount
+    if amount is None or fate is Fault.FOREIGN_ID:
+        return None
+    other = None
+    if fate is Fault.WRONG_AMOUNT:
+        other = Amount(currency=amount.currency, value=str(int(amount.value) + 1))
+    return msgspec.structs.replace(message, refund_amount=other)
 
 
 def with_other_amount(message: Any) -> Any:

@@ -66,6 +66,11 @@ INVARIANTS = {
     "beyond-the-window": "final or UNRESOLVED 30 min after the cancel window closed",
     "never-ends": "nothing waits when nothing is left to come",
     "unresolved-for-nothing": "UNRESOLVED only after a fault that it may have felt",
+    "refund-untrue": "told a refund SUCCEEDED means that its amount was given back under its id,"
+    " FAILED that nothing was, then and afterwards",
+    "refund-books": "what a payment has reserved and refunded is the sum of its refunds, and never"
+    " more than was paid",
+    "cancelled-and-refunded": "what is being refunded is not cancelled, and the other way round",
     "raised": "no step raises",
     "history": "each version has its row in the history",
     "told-unsaved": "a till is told nothing that was not committed just so",
@@ -132,8 +137,10 @@ def check_money(case: Case) -> None:
     asked = case.row.order.amount.value
     if not 0 <= case.money <= asked:
         raise Violated("two-debits", case, f"net debit {case.money}, asked {asked}")
-    if case.row.status is SUCCEEDED and case.money != asked:
-        raise Violated("paid-without-debit", case, f"net debit {case.money}, asked {asked}")
+    refunded = sum(case.refunded.values())
+    if case.row.status is SUCCEEDED and case.money + refunded != asked:
+        told = f"net debit {case.money}, asked {asked}, refunded {refunded}"
+        raise Violated("paid-without-debit", case, told)
 
 
 def check_send(case: Case, call: Call, body: bytes, now: int) -> None:

@@ -69,6 +69,8 @@ class Fault(StrEnum):
     # People.
     TILL_CANCELS = "till cancels"
     TILL_CANCELS_LATER = "till cancels a paid payment later"
+    MERCHANT_REFUNDS = "merchant refunds"
+    REFUND_REFUSED = "merchant refunds what may not be refunded"
     TILL_SCANS_TWICE = "till scans the same order twice"
     TILL_SECOND_CODE = "till scans a second code after a failure"
     CUSTOMER_SLOW = "customer confirms late"
@@ -242,6 +244,15 @@ AWAY_FOR: Table[int] = Table("away.for", (MINUTE, 2), (16 * MINUTE, 4), (3 * HOU
 """How long after the window closed such a network comes back."""
 
 
+REFUND_CALLS: Table[Table[Fault | None] | None] = Table(
+    "refund.weather",
+    (None, 0.3),
+    (_fates("refund.call", (Fault.REQUEST_SLOW,), 0.6), 0.2),
+    (_fates("refund.call", (Fault.REPLY_LOST, Fault.READ_LAG, Fault.REFUSED), 0.75), 0.2),
+    (_fates("refund.call", CALL_FAULTS, 0.5), 0.2),
+    (_fates("refund.call", (Fault.REPLY_LOST,), 0.98), 0.1),
+)
+"""How the calls of a merchant's refunds go wrong; None: as all calls do."""
 SKEWS: Table[int] = Table(
     "skew",
     (0, 0.7),
@@ -264,6 +275,9 @@ NO_CONNECTION: Table[int] = Table("no_connection", (MS, 3), (S, 1), (2 * S, 1))
 """How long it takes until it is sure that nothing was sent."""
 READ_LAG_MAX = 4 * S
 """How long after it was placed an order may still be unknown to an inquiry or a cancel."""
+REFUND_LAG_MAX = 30 * S
+"""How long after it was done a refund may still be missing where it is asked for. AlipayCN's page
+wants 10 s between the two; Alipay+ says nothing."""
 
 REFUSALS: Table[str] = Table(
     "refusal",

@@ -6,7 +6,9 @@ commits that fail, are unknown or kill the process, workers that pause, and cloc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from tillgate.core.model import (
     Call,
@@ -24,6 +26,7 @@ from tillgate.core.model import (
     TimerDue,
 )
 from tillgate.core.payment import is_call_of, step
+from tillgate.core.refund_model import Refund
 from tillgate.gateway.follow import OVERDUE, SAVE_ATTEMPTS_MAX, STORE_RETRY_S
 from tillgate.simulation.checks import check_commit, check_money, check_send
 from tillgate.simulation.dice import Table
@@ -31,8 +34,10 @@ from tillgate.simulation.faults import MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.other_side import Told as TellsOf
 from tillgate.simulation.people import Told
+from tillgate.simulation.refund_desk import RefundDesk
 from tillgate.simulation.speech import FOREIGN_ID, Dialect
-from tillgate.simulation.stage import MICROSECOND, Case, Stage, Subject
+from tillgate.simulation.stage import MICROSECOND, Case, RefundCase, Stage, Subject
+from tillgate.simulation.tape import said
 from tillgate.simulation.wire import Flight, Wire
 
 _DOWN_FOR: Table[int] = Table(
@@ -44,6 +49,8 @@ _CALLS: dict[type[Effect], Call] = {
     SendCancel: Call.CANCEL,
     SendRefund: Call.REFUND,
 }
+Saved = tuple[Case, Payment, tuple[Any, ...]] | tuple[RefundCase, Refund, tuple[Any, ...]]
+"""What was written, and the effects that follow."""
 _LOOK = 2 * S
 SKEW_MAX = 4 * S
 """Beyond this the client calls fresh answers stale (it allows 5 s, of times in whole seconds)."""
@@ -62,7 +69,7 @@ class Node:
         self.is_up = True
         self.life = 0
         self.paused_until = 0
-        self.driven: dict[int, Payment] = {}
+        self.driven: dict[int, Any] = {}
         self.timers: dict[int, int] = {}
 
 
@@ -82,7 +89,7 @@ class Nodes:
         self._subject = subject
         self._weather = weather
         self._cases = cases
-        self._slack = slack
+        self.slack = slack
         self._nodes = [Node(number, skew) for number, skew in enumerate(skews)]
         self._wire: Wire
         self._dialect: Dialect
@@ -93,6 +100,10 @@ class Nodes:
         self._dialect = other.dialect
         self._wire = Wire(self._stage, self._weather, other.dialect, other, self._heard)
         self._told = told
+        self.desk = RefundDesk(self._stage, self._subject, self, other, self._wire)
+
+    def _rows(self) -> list[Case | RefundCase]:
+        return [*self._cases.values(), *self.desk.refunds.values()]
 
     def somebody(self) -> Node | None:
         """A node that answers, any."""
@@ -121,17 +132,25 @@ class Nodes:
         if fate in _CRASHES:
             self._crash(node)
             return None
-        self._drive(node, case, taken.payment)
+        self.drive(node, case, taken.payment)
         self._perform(node, case, taken.effects)
         if fate is Fault.CRASH_AFTER_SEND:
             self._crash(node)
             return None
         return True
 
-    def apply(self, node: Node, case: Case, event: Event, asked: Payment | None = None) -> bool:
+    def apply(
+        self,
+        node: Node,
+        case: Case,
+        event: Event,
+        asked: Payment | None = None,
+        also: Callable[[], Saved] | None = None,
+    ) -> bool:
         """The four lines of the house. False: nothing was saved, or nobody knows.
 
-        `asked` is the payment as it was saved with the call whose outcome this is.
+        `asked` is the payment as it was saved with the call whose outcome this is; `also` writes
+        what is saved in the same commit, if there is one.
         """
         stage = self._stage
         memory = node.driven.get(case.number) or case.row
@@ -143,36 +162,50 @@ class Nodes:
             else:
                 taken = step(memory, event, now, stage.policy, is_awaited=False)
             if stage.tape is not None:
-                stage.note(f"node {node.number}", f"{case.number}: {_said(event, memory, taken)}")
+                stage.note(f"node {node.number}", f"{case.number}: {said(event, memory, taken)}")
             if taken.payment is memory:
                 return True
             if case.row is not memory and case.row.version != memory.version:
                 stage.count(Fault.STALE_VERSION)
                 memory = case.row
-                self._drive(node, case, memory)
+                self.drive(node, case, memory)
                 continue
             if self._is_id_taken(case, taken.payment):
                 event = _with_taken_id(event)
                 continue
-            return self._save(node, case, event, taken)
+
+            def written(event: Event = event, taken: Step = taken) -> Iterable[Saved]:
+                self._commit(case, taken.payment, event)
+                yield case, taken.payment, taken.effects
+                if also is not None:
+                    yield also()
+
+            return self.save(node, written)
         return False
 
-    def _save(self, node: Node, case: Case, event: Event, taken: Step) -> bool:
+    def save(self, node: Node, write: Callable[[], Iterable[Saved]]) -> bool:
+        """One commit and what follows from it. False: nothing was saved, or nobody knows."""
         fate = self._commit_fate()
         if fate is Fault.STORE_BUSY:
             return False
         if fate is Fault.CRASH_BEFORE_COMMIT:
             self._crash(node)
             return False
-        self._commit(case, taken.payment, event)
+        saved = tuple(write())
         if fate is Fault.COMMIT_UNKNOWN:
-            self._watch(case)
+            for of, _, _ in saved:
+                self._watch(of)
             return False
         if fate in _CRASHES:
             self._crash(node)
             return False
-        self._drive(node, case, taken.payment)
-        self._perform(node, case, taken.effects)
+        for of, row, _ in saved:
+            self.drive(node, of, row)
+        for of, _, effects in saved:
+            if isinstance(of, RefundCase):
+                self.desk.perform(node, of, effects)
+            else:
+                self._perform(node, of, effects)
         if fate is Fault.CRASH_AFTER_SEND:
             self._crash(node)
         return True
@@ -187,13 +220,14 @@ class Nodes:
             for case in self._cases.values():
                 # A lost outcome is asked for again when its call counts as lost.
                 case.last_bad = max(case.last_bad, stage.now + stage.longest_call)
+                case.held_until = case.last_bad
                 case.had_bad_answer = True
         return fate
 
     def _commit(self, case: Case, after: Payment, event: Event) -> None:
         stage, before = self._stage, case.row
         case.row = after
-        check_commit(case, before, after, event, stage.now, self._slack)
+        check_commit(case, before, after, event, stage.now, self.slack)
         if before.status is not after.status:
             edge = (before.status, after.status)
             stage.tally.edges[edge] = stage.tally.edges.get(edge, 0) + 1
@@ -255,20 +289,21 @@ class Nodes:
     # Time
     # ------------------------------------------------------------------------------------------
 
-    def _drive(self, node: Node, case: Case, payment: Payment) -> None:
-        if payment.next_action_at is None:
+    def drive(self, node: Node, case: Case | RefundCase, row: Any) -> None:
+        """This node drives it from now on, while there is anything to do."""
+        if row.next_action_at is None:
             node.driven.pop(case.number, None)
             node.timers.pop(case.number, None)
             return
-        node.driven[case.number] = payment
-        due = self._stage.micros(payment.next_action_at) - node.skew - self._stage.now
+        node.driven[case.number] = row
+        due = self._stage.micros(row.next_action_at) - node.skew - self._stage.now
         self._set_timer(node, case, max(due, MS))
 
-    def _set_timer(self, node: Node, case: Case, delay: int) -> None:
+    def _set_timer(self, node: Node, case: Case | RefundCase, delay: int) -> None:
         number = self._stage.after(delay, self._timer_due, node, node.life, case)
         node.timers[case.number] = number
 
-    def _timer_due(self, node: Node, life: int, case: Case) -> None:
+    def _timer_due(self, node: Node, life: int, case: Case | RefundCase) -> None:
         stage = self._stage
         if node.life != life or node.timers.get(case.number) != stage.current:
             return
@@ -276,11 +311,15 @@ class Nodes:
             self._set_timer(node, case, node.paused_until - stage.now)
             return
         before = node.driven[case.number]
-        if not self.apply(node, case, TimerDue()):
+        if isinstance(case, RefundCase):
+            is_saved = self.desk.apply(node, case, TimerDue())
+        else:
+            is_saved = self.apply(node, case, TimerDue())
+        if not is_saved:
             if node.life == life:
                 self._set_timer(node, case, int(STORE_RETRY_S * S))
         elif node.driven.get(case.number) is before:
-            self._drive(node, case, before)  # A moment early, by this clock.
+            self.drive(node, case, before)  # A moment early, by this clock.
 
     def jump(self, number: int, by: int) -> None:
         """A node's clock is set."""
@@ -294,8 +333,10 @@ class Nodes:
         self._nodes[0].paused_until = self._stage.now + length
         for case in self._cases.values():
             case.last_bad = max(case.last_bad, self._stage.now + length)
+            case.held_until = case.last_bad
             case.had_bad_answer = True
-            self._watch(case)
+        for row in self._rows():
+            self._watch(row)
 
     def crash(self) -> None:
         """A node dies at no particular moment."""
@@ -313,8 +354,8 @@ class Nodes:
         node.driven.clear()
         node.timers.clear()
         stage.after(stage.dice.pick(_DOWN_FOR), self._restart, node)
-        for case in self._cases.values():
-            self._watch(case)
+        for row in self._rows():
+            self._watch(row)
 
     def _restart(self, node: Node) -> None:
         stage = self._stage
@@ -323,12 +364,13 @@ class Nodes:
         node.is_up = True
         node.paused_until = 0
         for case in self._cases.values():
-            case.last_bad = max(case.last_bad, stage.now)
+            case.last_bad = case.held_until = max(case.last_bad, stage.now)
             case.had_bad_answer = True
-            if case.row.next_action_at is not None:
-                self._drive(node, case, case.row)
+        for of in self._rows():
+            if of.row.next_action_at is not None:
+                self.drive(node, of, of.row)
 
-    def _watch(self, case: Case) -> None:
+    def _watch(self, case: Case | RefundCase) -> None:
         """Look, as every node does all the time, whether this row is overdue and forgotten."""
         due = case.row.next_action_at
         if due is None:
@@ -336,7 +378,7 @@ class Nodes:
         wait = self._stage.micros(due) + _OVERDUE - self._stage.now
         self._stage.after(max(wait, 0) + _LOOK, self._look, case)
 
-    def _look(self, case: Case) -> None:
+    def _look(self, case: Case | RefundCase) -> None:
         due = case.row.next_action_at
         if due is None:
             return
@@ -346,7 +388,7 @@ class Nodes:
         if not awake or self._stage.micros(due) + _OVERDUE > self._stage.now + awake[0].skew:
             self._watch(case)
             return
-        self._drive(awake[0], case, case.row)
+        self.drive(awake[0], case, case.row)
 
 
 def _with_taken_id(event: Event) -> Event:
@@ -355,21 +397,3 @@ def _with_taken_id(event: Event) -> Event:
             return type(event)(replace(report, is_payment_id_taken=True))
         case _:
             return event
-
-
-def _said(event: Event, before: Payment, taken: Step) -> str:
-    report = getattr(event, "report", None)
-    words = type(event).__name__
-    if report is not None:
-        words += f"({report.outcome.value}/{report.code}, {report.amount})"
-    elif not isinstance(event, TimerDue):
-        inner = [str(getattr(event, name)) for name in event.__slots__]
-        words += f"({', '.join(inner)})"
-    after = taken.payment
-    if after is before:
-        return f"{words}: nothing new ({before.status})"
-    told = ", ".join(
-        type(effect).__name__ + (f"({effect.reason})" if hasattr(effect, "reason") else "")
-        for effect in taken.effects
-    )
-    return f"{words}: {before.status} -> {after.status} v{after.version} [{told}]"

@@ -46,6 +46,7 @@ _CN: dict[str, tuple[Call, msgspec.json.Decoder[Any]]] = {
     trades.QUERY: (Call.INQUIRY, trades.TRADES_NAMED),
     trades.CANCEL: (Call.CANCEL, trades.TRADES_NAMED),
     trades.REFUND: (Call.REFUND, msgspec.json.Decoder(LooseTradeRefund)),
+    trades.REFUND_QUERY: (Call.INQUIRY, trades.REFUNDS_NAMED),
 }
 _CN_ANSWERS: dict[Call, Callable[..., Any]] = {
     Call.PAY: trades.PayAnswer,
@@ -97,6 +98,8 @@ class OpenPlatform:
         match leg.call:
             case Call.PAY:
                 return platform.pay(CLIENT_ID, leg.request, NOTIFY_URL, now)
+            case Call.INQUIRY if isinstance(leg.request, trades.RefundNamed):
+                return platform.refund_query(CLIENT_ID, leg.request, now)
             case Call.INQUIRY:
                 return platform.query(CLIENT_ID, leg.request, now)
             case Call.CANCEL:
@@ -111,7 +114,10 @@ class OpenPlatform:
             if leg.call is Call.PAY:
                 return trades.PayAnswer(code=trades.WAITING, out_trade_no=leg.request_id)
             first, sub_code = trades.UNKNOWN, "aop.unknow-error"
-        return _CN_ANSWERS[leg.call](
+        kind = _CN_ANSWERS[leg.call]
+        if isinstance(leg.request, trades.RefundNamed):
+            kind = trades.RefundQueryAnswer
+        return kind(
             code=first or trades.BUSINESS_FAILED, sub_code=sub_code, out_trade_no=leg.request_id
         )
 
@@ -127,8 +133,14 @@ class OpenPlatform:
         """See `Dialect`."""
         return self.answer(leg, Outcome.FAILURE, "ACQ.CONTEXT_INCONSISTENT")
 
+    def unlisted(self, message: Any) -> Any:
+        """See `Dialect`. No status is "not done, or not received"."""
+        return msgspec.structs.replace(message, refund_status=None, refund_amount=None)
+
     def spoilt(self, message: Any, fate: Fault) -> Any | None:
         """See `Dialect`."""
+        if isinstance(message, trades.RefundQueryAnswer):
+            return None
         is_paid = getattr(message, "trade_status", "TRADE_SUCCESS") == "TRADE_SUCCESS"
         if not is_paid or message.code != trades.SUCCESS:
             return None

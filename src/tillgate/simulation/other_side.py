@@ -21,7 +21,7 @@ from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import HOUR, MINUTE, MS, Fault, S, Weather
 from tillgate.simulation.network import CLIENT_ID, WALLET, BreakingNetwork, draw_choices
 from tillgate.simulation.speech import Dialect, Leg
-from tillgate.simulation.stage import Case, Stage
+from tillgate.simulation.stage import Case, RefundCase, Stage
 
 _DECIDES: Table[int | None] = Table(
     "customer.confirms",
@@ -103,6 +103,8 @@ class OtherSide:
             case = self._cases[entry.payment_request_id]
             sign = 1 if entry.kind is Kind.DEBIT else -1
             case.money += sign * entry.amount.value
+            if sign < 0:
+                self._look_at_refunds(case)
             if self._stage.tape is not None:
                 self._stage.note("ledger", f"{entry.kind.value} {entry.amount}: {case.money}")
             self._check(case)
@@ -111,6 +113,22 @@ class OtherSide:
             told = self.dialect.told(self.network, payment, self._stage.instant())
             if told is not None:
                 self._tell(case, told)
+
+    def _look_at_refunds(self, case: Case) -> None:
+        payment = self.network.orders.find(case.request_id, self._stage.instant())
+        case.refunded = {
+            refund.refund_request_id: refund.amount.value
+            for refund in payment.refunds
+            if refund.refund_request_id.startswith("ref_")
+        }
+
+    def refund_age(self, refund: RefundCase) -> int:
+        """How long ago the network did it; 0: it did not."""
+        payment = self.network.orders.find(refund.case.request_id, self._stage.instant())
+        for done in payment.refunds:
+            if done.refund_request_id == refund.row.refund_request_id:
+                return self._stage.now - self._stage.micros(done.refunded_at)
+        return 0
 
     def age_of(self, case: Case) -> int | None:
         """How long the network has known it; None: it does not."""

@@ -96,6 +96,10 @@ class Dialect(Protocol):
         """The answer to a pay under whose id something else stands."""
         ...
 
+    def unlisted(self, message: Any) -> Any:
+        """The answer to a question about a refund, but the refund is not in it (yet)."""
+        ...
+
     def spoilt(self, message: Any, fate: Fault) -> Any | None:
         """A success that says something else; None: it is no success."""
         ...

@@ -12,10 +12,21 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tillgate.core.model import Event, Order, Payment, PaymentRequestId, Status, Step
+from tillgate.core.model import (
+    Event,
+    Order,
+    Payment,
+    PaymentRequestId,
+    RefundReleased,
+    RefundSucceeded,
+    Status,
+    Step,
+)
 from tillgate.core.pacing import Policy
 from tillgate.core.payment import open_payment, step
-from tillgate.simulation.dice import Dice
+from tillgate.core.refund import refund_step
+from tillgate.core.refund_model import Refund, RefundEvent, RefundStatus, RefundStep
+from tillgate.simulation.dice import Dice, Table
 from tillgate.simulation.faults import Fault, Outage, S
 
 MICROSECOND = timedelta(microseconds=1)
@@ -37,6 +48,12 @@ def _same_body(body: bytes, sends: int) -> bytes:
     return body
 
 
+def payments_end(refund: Refund) -> RefundSucceeded | RefundReleased:
+    """What a refund that ended means to its payment."""
+    is_done = refund.status is RefundStatus.SUCCEEDED
+    return (RefundSucceeded if is_done else RefundReleased)(refund.amount.value)
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """The code on trial. Tests break a part of it and expect to be told."""
@@ -44,6 +61,8 @@ class Subject:
     step: Callable[[Payment, Event, datetime, Policy], Step] = step
     open_payment: Callable[[PaymentRequestId, Order, Policy], Step] = open_payment
     pay_body: Callable[[bytes, int], bytes] = _same_body
+    refund_step: Callable[[Refund, RefundEvent, datetime, Policy], RefundStep] = refund_step
+    refund_ends: Callable[[Refund], RefundSucceeded | RefundReleased] = payments_end
 
 
 @dataclass(slots=True, eq=False)
@@ -54,9 +73,12 @@ class Case:
         row: the payment as last committed.
         waiting_since: when it last began to wait, in the world's time; None while it rests.
         last_bad: when it last met a fault: until then nothing bounds its length.
+        refund_calls: how the calls of its refunds go wrong; None: as all calls do.
+        held_until: when our own side last failed it: a commit, a process.
         flights: copies of requests that have not reached the network yet.
         untold: notifications that are on their way or will be sent again.
         is_flipped: the network broke its promise: a success after an end.
+        refunded: what its merchant's refunds gave back, by refund id, in the network's books.
     """
 
     number: int
@@ -79,6 +101,33 @@ class Case:
     had_bad_answer: bool = False
     is_told: bool = False
     is_customer_asked: bool = False
+    is_refunding: bool = False
+    refund_calls: Table[Fault | None] | None = None
+    held_until: int = 0
+    refunded: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class RefundCase:
+    """One refund of a merchant and what the world knows of it.
+
+    Attributes:
+        row: the refund as last committed.
+        sends: how often it left.
+        body: as it left the first time.
+    """
+
+    number: int
+    case: Case
+    row: Refund
+    opened_at: int
+    sends: int = 0
+    body: bytes = b""
+
+    @property
+    def money(self) -> int:
+        """What the network gave back under its id."""
+        return self.case.refunded.get(self.row.refund_request_id, 0)
 
 
 @dataclass(slots=True)

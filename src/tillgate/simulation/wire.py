@@ -9,7 +9,7 @@ ask twice before it has its word; each question has a fate of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 
 from tillgate.alipayplus.client import CLOCK_SKEW_MAX, NeverSent, NoAnswer
 from tillgate.core.model import Call, Event
@@ -19,6 +19,7 @@ from tillgate.simulation.faults import (
     MS,
     NO_CONNECTION,
     READ_LAG_MAX,
+    REFUND_LAG_MAX,
     SLOW_REPLY,
     SLOW_REQUEST,
     Fault,
@@ -34,40 +35,65 @@ from tillgate.simulation.speech import (
     badly_signed,
     unreadable,
 )
-from tillgate.simulation.stage import Case, Stage
+from tillgate.simulation.stage import Case, RefundCase, Stage
 
-Answers = Callable[["Flight", Event], None]
+Heard = Callable[["Flight", Any], None]
 
 
 class Flight:
     """One call on its way, question by question. `sent_at` is by the sender's own clock, in the
     world's count; `is_over` counts for the question that is out.
+
+    Attributes:
+        heard: is called once with its outcome.
+        refund: the merchant's refund that it is about, if any.
     """
 
-    __slots__ = ("_coroutine", "asked", "case", "fate", "leg", "sent_at", "skew", "token")
+    __slots__ = (
+        "_coroutine",
+        "asked",
+        "case",
+        "fate",
+        "heard",
+        "leg",
+        "refund",
+        "sent_at",
+        "skew",
+        "token",
+    )
 
     def __init__(
-        self, case: Case, coroutine: Coroutine[Any, Any, Event], skew: int, token: Any
+        self,
+        case: Case,
+        coroutine: Coroutine[Any, Any, Any],
+        skew: int,
+        token: Any,
+        heard: Heard,
+        refund: RefundCase | None,
     ) -> None:
         self._coroutine = coroutine
         self.case = case
         self.skew = skew
         self.token = token
+        self.heard = heard
+        self.refund = refund
         self.leg: Leg
         self.fate: Fault | None = None
         self.sent_at = 0
         self.asked = 0
 
-    def goes_on(self, result: Any) -> Crossing | Event:
-        """Give the connector what came back; its next question, or its word."""
+    def goes_on(self, result: Any) -> Any:
+        """Give the connector what came back; its next question (a `Crossing`), or its word."""
         try:
-            return cast(Crossing, self._coroutine.send(result))
+            return self._coroutine.send(result)
         except StopIteration as stop:
-            return cast(Event, stop.value)
+            return stop.value
 
 
 class Wire:
-    """Carries calls there and back. `heard` is called once per call with its outcome."""
+    """Carries calls there and back. `heard` is called once per call about a payment, with its
+    outcome.
+    """
 
     def __init__(
         self,
@@ -75,7 +101,7 @@ class Wire:
         weather: Weather,
         dialect: Dialect,
         other: OtherSide,
-        heard: Answers,
+        heard: Heard,
     ) -> None:
         self._stage = stage
         self._dialect = dialect
@@ -95,15 +121,28 @@ class Wire:
                 coroutine = connector.cancel(case.row)
             case Call.REFUND:
                 coroutine = connector.refund(case.row)
-        flight = Flight(case, coroutine, skew, token)
+        self.send(case, coroutine, skew, token, self._heard)
+
+    def send(
+        self,
+        case: Case,
+        coroutine: Coroutine[Any, Any, Any],
+        skew: int,
+        token: Any,
+        heard: Heard,
+        refund: RefundCase | None = None,
+    ) -> bytes:
+        """Send whatever a connector wants to ask; gives its first question's body."""
+        flight = Flight(case, coroutine, skew, token, heard, refund)
         question = flight.goes_on(None)
         assert isinstance(question, Crossing), "a connector asks before it says anything"
         self._leaves(flight, question)
+        return question.body
 
     def _leaves(self, flight: Flight, question: Crossing) -> None:
         stage, case = self._stage, flight.case
         leg = flight.leg = self._dialect.leg(question)
-        fate = flight.fate = self._fate()
+        fate = flight.fate = self._fate(flight)
         flight.sent_at = stage.now + flight.skew
         flight.asked += 1
         asked = flight.asked
@@ -133,11 +172,12 @@ class Wire:
         if there >= leg.timeout:
             self._time_out(flight)
 
-    def _fate(self) -> Fault | None:
+    def _fate(self, flight: Flight) -> Fault | None:
         stage = self._stage
         fate = stage.outage() if stage.outages else None
         if fate is None and stage.is_stormy():
-            fate = stage.dice.pick(self._weather.call)
+            refund_calls = flight.case.refund_calls if flight.refund is not None else None
+            fate = stage.dice.pick(refund_calls or self._weather.call)
         if fate is not None:
             stage.count(fate)
         return fate
@@ -201,7 +241,7 @@ class Wire:
                 if dice.chance("inconsistent.unknown", 0.5):
                     return self._answered(flight, speech.inconsistent(leg))
                 return None
-            case Fault.READ_LAG if leg.call in (Call.INQUIRY, Call.CANCEL):
+            case Fault.READ_LAG if leg.call in (Call.INQUIRY, Call.CANCEL) and not flight.refund:
                 age = self._other.age_of(flight.case)
                 if age is not None and age < READ_LAG_MAX:
                     return self._answered(flight, speech.not_found(leg))
@@ -221,6 +261,9 @@ class Wire:
                 return self._answer(flight, Outcome.UNKNOWN, self._stage.dice.pick(speech.unknowns))
             case Fault.INCONSISTENT if leg.call is Call.PAY:
                 return self._answered(flight, speech.inconsistent(leg))
+            case Fault.READ_LAG if flight.refund is not None and leg.call is Call.INQUIRY:
+                is_new = self._other.refund_age(flight.refund) < REFUND_LAG_MAX
+                return self._answered(flight, speech.unlisted(answer) if is_new else answer)
             case fate if fate in SPOILT:
                 spoilt = speech.spoilt(answer, fate)
                 flight.case.had_bad_answer |= spoilt is not None
@@ -250,7 +293,7 @@ class Wire:
             self._leaves(flight, said)
             return
         flight.asked += 1  # nothing that comes later counts
-        self._heard(flight, said)
+        flight.heard(flight, said)
 
 
 _SKEW_MAX = CLOCK_SKEW_MAX.seconds * S

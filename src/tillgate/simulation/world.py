@@ -6,8 +6,9 @@ import heapq
 from datetime import UTC, datetime, timedelta
 
 from tillgate.core.codes import mask
-from tillgate.core.model import Order, PaymentRequestId, Status
+from tillgate.core.model import Order, Payment, PaymentRequestId, Status
 from tillgate.core.payment import expiry
+from tillgate.core.refund_model import RefundStatus
 from tillgate.merchants import Merchant, Store, Terminal
 from tillgate.simulation.checks import check_end, check_money
 from tillgate.simulation.dialects import DIALECTS
@@ -32,6 +33,7 @@ from tillgate.simulation.faults import (
 from tillgate.simulation.nodes import Node, Nodes
 from tillgate.simulation.other_side import OtherSide
 from tillgate.simulation.people import People
+from tillgate.simulation.refund_checks import check_refunds_end
 from tillgate.simulation.stage import Case, Stage, Subject, Tally
 
 _NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
@@ -92,7 +94,7 @@ class World:
             stage, weather, dialect, self._cases, self._nodes.notified, check_money
         )
         self._people = People(stage, self._other, self._nodes, self._cases, self._open)
-        self._nodes.connect(self._other, self._people.told)
+        self._nodes.connect(self._other, self._told)
         self._horizon = _LONG_HORIZON if dice.chance("horizon", 0.02) else _HORIZON
         self._plan_trouble(dice, len(skews))
 
@@ -150,10 +152,20 @@ class World:
             act(*arguments)
         stage.tally.virtual_us += stage.now
         check_end(self._cases.values(), is_cut=is_cut)
+        check_refunds_end(self._nodes.desk.refunds.values(), self._cases.values())
+
+    def _told(self, case: Case, before: Payment, after: Payment) -> None:
+        self._people.told(case, before, after)
+        self._nodes.desk.told(case, before, after)
 
     def _is_over(self) -> bool:
         """Only UNRESOLVED ones still ask; all was told, and everything had its time."""
         horizon = self._horizon
+        if any(
+            refund.row.status is RefundStatus.PENDING
+            for refund in self._nodes.desk.refunds.values()
+        ):
+            return False
         return all(
             (case.row.next_action_at is None or case.row.status is Status.UNRESOLVED)
             and not case.untold
