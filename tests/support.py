@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from tillgate.connectors import ConnectorSettings
 from tillgate.core.limits import Limit
 from tillgate.merchants import Directory, hash_key, read_directory
 from tillgate.server import Address, Protocol, listen, port_of, url_of
+from tillgate.store.postgres_url import PostgresUrl
 from tillgate.web.app import ByPort
 from tillgate.wiring import build_gateway
 
@@ -122,11 +124,15 @@ def alipay_plus_settings(network_url: str) -> ConnectorSettings:
     )
 
 
+STORE: ContextVar[PostgresUrl | None] = ContextVar("store", default=None)
+"""Where gateways keep what they know; by default in a file of the test's folder."""
+
+
 def gateway_settings(folder: Path, network_url: str) -> GatewaySettings:
     return GatewaySettings(
         listen=Address("127.0.0.1", 0),
         public_url="",
-        store=folder / "tillgate.sqlite3",
+        store=STORE.get() or folder / "tillgate.sqlite3",
         seal_key=SEAL_KEY,
         log_level="INFO",
         seed=directory(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -11,11 +12,13 @@ from pathlib import Path
 
 from tests.gateway.follower_side import Side, following, opening, paid
 from tests.store.store_side import opener
-from tests.support import Wallets, gateway, order, sandbox
+from tests.support import API_KEY, Wallets, gateway, order, sandbox
 from tillgate.core.model import Notified, PayAnswered, Status
 from tillgate.gateway import follow
 from tillgate.store import KeyHeld
 from tillgate.store.postgres_url import read_postgres_url
+
+NOWHERE = "http://127.0.0.1:1"
 
 
 @contextlib.asynccontextmanager
@@ -111,5 +114,46 @@ def test_a_result_that_lands_on_another_node_reaches_the_till_here(postgres, tmp
             assert len(a.network.calls) == 1
             asked.answer.set_result(PayAnswered(paid(asked)))
             await a.until(lambda: a.follower.driven_count == 0)
+
+    asyncio.run(run())
+
+
+def test_a_stream_at_one_node_hears_what_the_other_one_does(postgres, tmp_path):
+    async def run():
+        async with contextlib.AsyncExitStack() as stack:
+            where = read_postgres_url(postgres.migrated())
+            network = await stack.enter_async_context(sandbox())
+            a = await stack.enter_async_context(gateway(tmp_path, network, store=where))
+            b = await stack.enter_async_context(gateway(tmp_path, network, store=where))
+            wallets = Wallets(network, a.session)
+            headers = {"Authorization": f"Bearer {API_KEY}"}
+            async with b.session.get(f"{b.url}/v1/events", headers=headers) as stream:
+                _, payment = await a.post(order(code=await wallets.code()), "k", wait=10)
+                async with asyncio.timeout(10):
+                    while not (line := await stream.content.readline()).startswith(b"data: "):
+                        assert line
+            assert json.loads(line.removeprefix(b"data: "))["data"] == payment
+
+    asyncio.run(run())
+
+
+def test_a_key_that_is_revoked_at_one_node_opens_nothing_at_the_other_within_a_second(
+    postgres, tmp_path
+):
+    async def run():
+        async with contextlib.AsyncExitStack() as stack:
+            where = read_postgres_url(postgres.migrated())
+            a = await stack.enter_async_context(gateway(tmp_path, NOWHERE, store=where))
+            b = await stack.enter_async_context(gateway(tmp_path, NOWHERE, store=where))
+            assert (await b.get("/v1/payments"))[0] == 200
+            assert (await a.admin("POST", "/keys/tg_test_1/revoke"))[0] == 204
+            assert (await a.get("/v1/payments"))[0] == 401
+            # Looked at twice a second; a busy machine has three tries.
+            for _ in range(30):
+                status, _ = await b.get("/v1/payments")
+                if status == 401:
+                    return
+                await asyncio.sleep(0.05)
+            raise AssertionError("it still opens the other node")
 
     asyncio.run(run())

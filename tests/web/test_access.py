@@ -28,6 +28,8 @@ from tests.support import (
 from tillgate.core.access import Permission
 from tillgate.core.limits import Limit
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 async def pays(call: Call):
     if call.path.endswith("/cancelPayment"):
@@ -321,6 +323,7 @@ def test_operators_are_not_reached_where_tills_are_and_tills_not_there(tmp_path)
     assert run(tmp_path, work) == [404, 404, 404, 404, 200, 200, 200, 200, 200]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "operation",
     [each for each in (*merchant_operations(), *operator_operations()) if each.permission],
@@ -437,6 +440,7 @@ def test_the_last_use_is_kept_over_a_restart(tmp_path):
     assert used["M00000000002"] is None
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_another_process_change_counts_within_a_second(tmp_path):
     """As another node does it: straight in the database."""
 

@@ -23,6 +23,8 @@ from tests.support import (
     signed_answer,
 )
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 async def pays(call: Call):
     """Each under an id of its own, as a network does; a cancel is confirmed."""

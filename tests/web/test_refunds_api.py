@@ -25,6 +25,8 @@ from tests.support import (
     signed_answer,
 )
 
+pytestmark = pytest.mark.usefixtures("database")
+
 
 class Network:
     """Pays, cancels and refunds; `refunds` says how."""

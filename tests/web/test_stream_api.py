@@ -7,6 +7,7 @@ import contextlib
 import json
 
 import aiohttp
+import pytest
 
 from tests.support import (
     API_KEY,
@@ -20,6 +21,8 @@ from tests.support import (
     paid,
     signed_answer,
 )
+
+pytestmark = pytest.mark.usefixtures("database")
 
 
 async def pays(call: Call):
