@@ -25,6 +25,7 @@ from tillgate.cli.parsers import (
     whole,
 )
 from tillgate.cli.till_commands import add_cancel, add_code, add_pay, add_resolve, add_show
+from tillgate.cli.webhook_commands import add_webhook
 from tillgate.core.errors import ConfigError, GatewayError
 from tillgate.settings import SANDBOX_DIRECT
 
@@ -80,6 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_cancel,
         add_resolve,
         add_operators,
+        add_webhook,
         add_code,
         _keys,
         _lifecycle,
