@@ -44,7 +44,7 @@ format: $(READY) ## Format the code and renew the generated documents
 
 bench: $(READY) ## Measure CPU per payment, start-up and memory
 	@$(BIN)/python -m bench.one_gateway $(BENCH)
-# Two more take minutes: `python -m bench.recovery` and `python -m bench.pending`, each with --help.
+# More: `python -m bench.recovery`, `bench.pending` (minutes) and `bench.webhooks`, each with --help.
 
 mutants: $(READY) ## Put each peer's bug into a copy of the code and demand that it is caught
 	@$(BIN)/python -m tests.mutations $(MUTANTS)
