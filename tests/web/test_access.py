@@ -34,6 +34,10 @@ pytestmark = pytest.mark.usefixtures("database")
 async def pays(call: Call):
     if call.path.endswith("/cancelPayment"):
         return signed_answer(call, {"result": result("S", "SUCCESS")})
+    if call.path.endswith("/refund"):
+        said = {"refundAmount": call.message["refundAmount"], "refundId": "R-1"}
+        times = {"refundTime": "2026-01-31T12:00:00+08:00"}
+        return signed_answer(call, {"result": result("S", "SUCCESS")} | said | times)
     answer = paid(call) | {"paymentId": call.message["paymentRequestId"][-12:]}
     return signed_answer(call, answer)
 
@@ -236,6 +240,7 @@ WRONG = [
         "$.settlement_currency",
     ),
     ("POST", "/merchants", MERCHANT | {"id": "a/b"}, 422, "invalid_field", "$.id"),
+    ("POST", "/merchants", MERCHANT | {"id": ".."}, 422, "invalid_field", "$.id"),
     ("POST", "/merchants", MERCHANT | {"id": "M00000000001"}, 409, "already_there", None),
     ("GET", "/merchants/M9", None, 404, "not_there", None),
     ("PATCH", "/merchants/M9", {"closed": True}, 404, "not_there", None),
@@ -335,13 +340,12 @@ def test_every_operation_wants_a_key_and_its_permission(tmp_path, operation):
     """
 
     async def work(api):
-        _, payment = await api.post(order(), wait=10, **bearer(TILL_KEY))
-        names = {"id": payment["id"], "merchant_id": "M00000000003", "store_id": "A"}
-        names |= {"terminal_id": "1", "key_id": "tg_test_unknown", "event_id": "evt_1"}
-        names |= {"refund_id": "ref_unknown"}
-        path = operation.path.format_map(names | {name: "x" for name in ()})
+        names = await things_of_merchant_3(api)
+        if "webhook" in operation.path:
+            names["id"] = names["endpoint"]
+        path = operation.path.format_map(names)
         told = {}
-        for who in (None, "tg_test_nobody", TILL_KEY, OFFICE_KEY, OTHER_API_KEY, OPERATOR_KEY):
+        for who in (None, "tg_test_nobody", OTHER_API_KEY, TILL_KEY, OFFICE_KEY, OPERATOR_KEY):
             headers = bearer(who) if who else {}
             headers |= {each.name: each.example for each in operation.headers if each.is_required}
             body = None if operation.body is None else {}
@@ -351,7 +355,7 @@ def test_every_operation_wants_a_key_and_its_permission(tmp_path, operation):
                 told[who] = response.status
         return told
 
-    told = run(tmp_path, work)
+    told = run(tmp_path, work, webhooks_to_local=True)
     assert told[None] == told["tg_test_nobody"] == 401
     may_till = operation.permission in (Permission.PAY, Permission.READ, Permission.CANCEL)
     may_office = operation.permission in (
@@ -365,6 +369,36 @@ def test_every_operation_wants_a_key_and_its_permission(tmp_path, operation):
     assert (told[OPERATOR_KEY] != 403) is (operation.permission is not Permission.PAY)
     if "{id}" in operation.path and operation.permission is not Permission.ADMIN:
         assert told[OTHER_API_KEY] == 404
+        # It is there, for whom it belongs to.
+        owner = OFFICE_KEY if may_office else TILL_KEY
+        assert told[owner] != 404
+
+
+async def things_of_merchant_3(api):
+    """One of each thing that an address can name, by the name that paths have for it."""
+    _, payment = await api.post(order(), wait=10, **bearer(TILL_KEY))
+    office = bearer(OFFICE_KEY)
+    url = f"{api.url}/v1/payments/{payment['id']}/refunds"
+    keyed = office | {"Idempotency-Key": "r", "Prefer": "wait=10"}
+    part = {"amount": {"currency": "JPY", "value": 1}}
+    async with api.session.post(url, json=part, headers=keyed) as response:
+        refund = await response.json()
+    hooks = f"{api.url}/v1/webhook_endpoints"
+    where = {"url": "http://127.0.0.1:18999/hooks"}
+    async with api.session.post(hooks, json=where, headers=office) as response:
+        endpoint = (await response.json())["endpoint"]
+    async with api.session.post(f"{hooks}/{endpoint['id']}/test", headers=office) as response:
+        event = await response.json()
+    return {
+        "id": payment["id"],
+        "refund_id": refund["id"],
+        "endpoint": endpoint["id"],
+        "event_id": event["event_id"],
+        "merchant_id": "M00000000003",
+        "store_id": "A",
+        "terminal_id": "1",
+        "key_id": "tg_test_till",
+    }
 
 
 def test_the_file_begins_an_empty_registry_once(tmp_path, caplog):

@@ -111,14 +111,26 @@ def _print(arguments: argparse.Namespace, body: dict[str, Any]) -> None:
 def merchant_line(merchant: dict[str, Any]) -> str:
     """A merchant with its stores and terminals."""
     place = " ".join(filter(None, (merchant["city"], merchant["region"])))
-    rows = [
+    head = (
         f"{merchant['id']}  {merchant['name']}  MCC {merchant['mcc']}  {place}"
         f"  {merchant['settlement_currency']}{_closed(merchant)}"
-    ]
-    for store in merchant["stores"]:
-        rows.append(f"  {store['id']}  {store['name']}  MCC {store['mcc']}{_closed(store)}")
-        rows += [f"    {each['id']}{_closed(each)}" for each in store["terminals"]]
-    return "\n".join(rows)
+    )
+    return "\n".join([head, *(_inside(store_line(store)) for store in merchant["stores"])])
+
+
+def store_line(store: dict[str, Any]) -> str:
+    """A store with its terminals."""
+    head = f"{store['id']}  {store['name']}  MCC {store['mcc']}{_closed(store)}"
+    return "\n".join([head, *(_inside(terminal_line(each)) for each in store["terminals"])])
+
+
+def terminal_line(terminal: dict[str, Any]) -> str:
+    """A terminal."""
+    return f"{terminal['id']}{_closed(terminal)}"
+
+
+def _inside(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def key_line(key: dict[str, Any]) -> str:

@@ -121,7 +121,7 @@ def _store(actions: Commands[argparse.ArgumentParser]) -> None:
         "add",
         "add a store to a merchant",
         "tillgate store add M042 S1 --name Ginza --mcc 5814",
-        "merchant_line",
+        "store_line",
         lambda a: ("POST", _path(a.merchant, ""), _given(a, "name", "mcc") | {"id": a.store}),
     )
     edit = _one(
@@ -129,7 +129,7 @@ def _store(actions: Commands[argparse.ArgumentParser]) -> None:
         "edit",
         "change a store; what is not named stays",
         'tillgate store edit M042 S1 --name "Ginza 4"',
-        "merchant_line",
+        "store_line",
         lambda a: ("PATCH", _path(a.merchant, a.store), _given(a, "name", "mcc")),
     )
     for parser, is_needed in ((add, True), (edit, False)):
@@ -146,7 +146,7 @@ def _terminal(actions: Commands[argparse.ArgumentParser]) -> None:
         "add",
         "add a terminal to a store",
         "tillgate terminal add M042 S1 till-7",
-        "merchant_line",
+        "terminal_line",
         lambda a: ("POST", _path(a.merchant, a.store, ""), {"id": a.terminal}),
     )
     for name in ("merchant", "store", "terminal"):
@@ -165,7 +165,7 @@ def _closing(actions: Commands[argparse.ArgumentParser], what: str, names: tuple
             verb,
             f"{verb} a {what}: it {meaning}",
             f"tillgate {what} {verb} {ids}",
-            "merchant_line",
+            f"{what}_line",
             _close(names, is_closed=is_closed),
         )
         for name in names:

@@ -12,7 +12,7 @@ from tillgate.core.access import Permission
 from tillgate.core.errors import NotThere
 from tillgate.core.money import EXPONENTS
 from tillgate.gateway.registry import Registry
-from tillgate.merchants import Merchant, Store
+from tillgate.merchants import Merchant, Store, Terminal
 from tillgate.store import Store as Database
 from tillgate.store import registry as stored
 from tillgate.store.registry import Act
@@ -24,9 +24,10 @@ from tillgate.web.requests import PAGE, PAGE_MAX, page_of
 GROUP = "Merchants"
 
 # Lengths: Alipay+ data dictionary (referenceMerchantId 32, merchantName 256, MCC 4, city 32).
-_ID = r"^[A-Za-z0-9._-]{1,32}$"
+# None begins with a dot: an address with `.` or `..` in it leads elsewhere.
+_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,31}$"
 MerchantId = Annotated[str, msgspec.Meta(pattern=_ID)]
-TerminalId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+TerminalId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256, extra_json_schema=PLAIN)]
 Mcc = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}$")]
 Region = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")]
@@ -196,7 +197,7 @@ class RegistryApi:
 
     async def read(self, call: Call) -> Response:
         """One merchant."""
-        return self._told(call.path("merchant_id"))
+        return self._told((call.path("merchant_id"),))
 
     async def add(self, call: Call) -> Response:
         """A new merchant."""
@@ -213,7 +214,7 @@ class RegistryApi:
         )
         act = act_of(call, self._clock)
         await self._registry.after(stored.add_merchant(self._database, merchant, act))
-        return self._told(body.id, 201)
+        return self._told((body.id,), 201)
 
     async def change(self, call: Call) -> Response:
         """Other values for a merchant."""
@@ -229,7 +230,7 @@ class RegistryApi:
         store = Store(id=body.id, name=body.name, mcc=body.mcc, terminals={})
         act = act_of(call, self._clock)
         await self._registry.after(stored.add_store(self._database, merchant_id, store, act))
-        return self._told(merchant_id, 201)
+        return self._told((merchant_id, body.id), 201)
 
     async def change_store(self, call: Call) -> Response:
         """Other values for a store."""
@@ -242,7 +243,7 @@ class RegistryApi:
         await self._registry.after(
             stored.add_terminal(self._database, merchant_id, store_id, call.body.id, act)
         )
-        return self._told(merchant_id, 201)
+        return self._told((merchant_id, store_id, call.body.id), 201)
 
     async def change_terminal(self, call: Call) -> Response:
         """Close a terminal, or open it again."""
@@ -260,13 +261,20 @@ class RegistryApi:
         ids = dict(call.request.path_params)
         act = act_of(call, self._clock)
         await self._registry.after(stored.change(self._database, table, ids, changes, act))
-        return self._told(ids["merchant_id"])
+        return self._told(tuple(ids.values()))
 
-    def _told(self, merchant_id: str, status: int = 200) -> Response:
-        merchant = self._registry.merchants.get(merchant_id)
+    def _told(self, ids: tuple[str, ...], status: int = 200) -> Response:
+        """The merchant, store or terminal with these ids, as it is now."""
+        merchant = self._registry.merchants.get(ids[0])
         if merchant is None:
-            raise NotThere(f"There is no merchant {merchant_id}.")
-        return json_answer(merchant_resource(merchant), status)
+            raise NotThere(f"There is no merchant {ids[0]}.")
+        told: MerchantResource | StoreResource | TerminalResource = merchant_resource(merchant)
+        if len(ids) > 1:
+            store = merchant.stores[ids[1]]
+            told = store_resource(store)
+            if len(ids) > 2:
+                told = _terminal_resource(store.terminals[ids[2]])
+        return json_answer(told, status)
 
 
 def act_of(call: Call, clock: Clock) -> Act:
@@ -290,20 +298,23 @@ def merchant_resource(merchant: Merchant) -> MerchantResource:
         city=merchant.city,
         settlement_currency=merchant.settlement_currency,
         closed=merchant.is_closed,
-        stores=[
-            StoreResource(
-                id=store.id,
-                name=store.name,
-                mcc=store.mcc,
-                closed=store.is_closed,
-                terminals=[
-                    TerminalResource(terminal.id, terminal.is_closed)
-                    for terminal in store.terminals.values()
-                ],
-            )
-            for store in merchant.stores.values()
-        ],
+        stores=[store_resource(store) for store in merchant.stores.values()],
     )
+
+
+def store_resource(store: Store) -> StoreResource:
+    """A store as operators see it."""
+    return StoreResource(
+        id=store.id,
+        name=store.name,
+        mcc=store.mcc,
+        closed=store.is_closed,
+        terminals=[_terminal_resource(each) for each in store.terminals.values()],
+    )
+
+
+def _terminal_resource(terminal: Terminal) -> TerminalResource:
+    return TerminalResource(terminal.id, terminal.is_closed)
 
 
 def _check_currency(currency: str) -> None:
@@ -311,24 +322,30 @@ def _check_currency(currency: str) -> None:
         raise Problem("invalid_field", "Not in ISO 4217.", path="$.settlement_currency")
 
 
-def _answer(status: int) -> Answer:
-    return Answer(status=status, description="The whole merchant.", body=MerchantResource)
+_RESOURCES = {
+    "Merchant": ("a merchant", MerchantResource),
+    "Store": ("a store", StoreResource),
+    "Terminal": ("a terminal", TerminalResource),
+}
 
 
-_WORDS = {"Merchant": "a merchant", "Store": "a store", "Terminal": "a terminal"}
+def _answer(status: int, kind: str = "Merchant") -> Answer:
+    words, resource = _RESOURCES[kind]
+    return Answer(status=status, description=f"{words.capitalize()}, as it is now.", body=resource)
 
 
 def _add(name: str, path: str, params: dict[str, str], body: type, handler: Handler) -> Operation:
+    kind = name.removeprefix("add")
     return Operation(
         name=name,
         method="POST",
         path=path,
         group=GROUP,
-        summary=f"Add {_WORDS[name.removeprefix('add')]}",
+        summary=f"Add {_RESOURCES[kind][0]}",
         permission=Permission.ADMIN,
         path_params=params,
         body=body,
-        answers=(_answer(201),),
+        answers=(_answer(201, kind),),
         problems=("already_there", "not_there"),
         handler=handler,
     )
@@ -337,16 +354,17 @@ def _add(name: str, path: str, params: dict[str, str], body: type, handler: Hand
 def _change(
     name: str, path: str, params: dict[str, str], body: type, handler: Handler
 ) -> Operation:
+    kind = name.removeprefix("change")
     return Operation(
         name=name,
         method="PATCH",
         path=path,
         group=GROUP,
-        summary=f"Change {_WORDS[name.removeprefix('change')]}, or close it",
+        summary=f"Change {_RESOURCES[kind][0]}, or close it",
         permission=Permission.ADMIN,
         path_params=params,
         body=body,
-        answers=(_answer(200),),
+        answers=(_answer(200, kind),),
         problems=("not_there",),
         handler=handler,
     )
