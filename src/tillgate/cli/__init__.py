@@ -24,7 +24,14 @@ from tillgate.cli.parsers import (
     positive,
     whole,
 )
-from tillgate.cli.till_commands import add_cancel, add_code, add_pay, add_resolve, add_show
+from tillgate.cli.till_commands import (
+    add_cancel,
+    add_code,
+    add_pay,
+    add_refund,
+    add_resolve,
+    add_show,
+)
 from tillgate.cli.webhook_commands import add_webhook
 from tillgate.core.errors import ConfigError, GatewayError
 from tillgate.settings import SANDBOX_DIRECT
@@ -79,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_pay,
         add_show,
         add_cancel,
+        add_refund,
         add_resolve,
         add_operators,
         add_webhook,

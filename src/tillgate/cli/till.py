@@ -132,6 +132,41 @@ def cancel(arguments: argparse.Namespace) -> int:
     return 0 if payment.status == "CANCELLED" else 1
 
 
+def refund(arguments: argparse.Namespace) -> int:
+    """Give money back, wait for the end, print it; 0 when it went back."""
+    try:
+        amount = parse_money(arguments.amount) if arguments.amount else None
+    except InvalidAmount as error:
+        raise ConfigError([f"--amount: {error}"]) from None
+    key = arguments.key or new_token()
+    with _till(arguments, arguments.wait) as till:
+        try:
+            refund = till.refund(
+                arguments.payment_id,
+                currency=amount.currency if amount else None,
+                value=amount.value if amount else None,
+                reason=arguments.reason,
+                idempotency_key=key,
+            )
+        except OutcomeUnknown as error:
+            words = f"Ask again with the same arguments and --key {key}"
+            print(f"tillgate: {error}. {words}.", file=sys.stderr)
+            return 3
+        except ApiError as error:
+            return print_problem(Answer(error.status, error.body), arguments.json)
+    is_done = refund.status == "SUCCEEDED"
+    if arguments.json:
+        print(json.dumps(msgspec.to_builtins(refund)))
+    else:
+        given = Money(refund.amount.currency, refund.amount.value)
+        print(f"{'REFUNDED' if is_done else 'NOT REFUNDED'}  {given}")
+        result = refund.result.code if refund.result else None
+        for name, value in (("id", refund.id), ("refundId", refund.refund_id), ("result", result)):
+            if value:
+                print(f"  {name:10} {value}")
+    return 0 if is_done else 1
+
+
 def _plain(payment: PaymentResource) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(payment)
     return plain

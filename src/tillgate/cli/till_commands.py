@@ -1,5 +1,5 @@
 """The commands of a till, of a customer's wallet and of an operator: `pay`, `show`, `cancel`,
-`resolve`, `code`.
+`refund`, `resolve`, `code`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,40 @@ def add_cancel(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         run,
     )
     parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
+    parser.add_argument(
+        "--wait",
+        type=positive,
+        default=75,
+        metavar="SECONDS",
+        help="how long to wait for the end (default: 75)",
+    )
+    add_till_options(parser)
+
+
+def add_refund(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`tillgate refund`."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.till import refund
+
+        return refund(arguments)
+
+    parser = command(
+        commands,
+        "refund",
+        "give money back, in full or in part (exit 1: it did not go back, 3: nobody knows yet)",
+        "tillgate refund pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S\n"
+        "tillgate refund pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --amount JPY:30 --reason 'one cup less'",
+        run,
+    )
+    parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
+    parser.add_argument(
+        "--amount", metavar="CURRENCY:MINOR", help="how much (default: all that is left)"
+    )
+    parser.add_argument("--reason", metavar="TEXT", help="goes to the network")
+    parser.add_argument(
+        "--key", metavar="KEY", help="Idempotency-Key, to resume an earlier call (default: new)"
+    )
     parser.add_argument(
         "--wait",
         type=positive,
