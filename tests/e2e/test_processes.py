@@ -143,6 +143,31 @@ def test_kill_9_between_send_and_answer_ends_as_the_ledger_says_with_one_debit(f
         assert "Traceback" not in logs
 
 
+def test_kill_9_between_a_refund_and_its_answer_gives_back_once(folder):
+    """The sandbox has given the money back and is slow to say so when the gateway dies."""
+    with running(folder, "sandbox", TILLGATE_SANDBOX_LATENCY_S="2") as sandbox:
+        network = reaching(sandbox.url)
+        key = {"Idempotency-Key": "r-1"}
+        body = {"amount": {"currency": "JPY", "value": 30}}
+        with running(folder, "serve", **network) as gateway:
+            payment_id, _ = open_payment(folder, gateway.url, sandbox.url)
+            assert final(folder, gateway.url, payment_id)["status"] == "SUCCEEDED"
+            path, refunds = f"/sandbox/payments/{payment_id}", f"/v1/payments/{payment_id}/refunds"
+            asked = till(folder, gateway.url, "POST", refunds, body, **key)
+            assert (asked.status, asked.body["status"]) == (202, "PENDING")
+            until(lambda: call(sandbox.url, "GET", path).body["net_debit"] == 70)
+            gateway.kill()
+        with running(folder, "serve", **network) as gateway:
+            wait = {"Prefer": "wait=30"}
+            told = till(folder, gateway.url, "POST", refunds, body, **key, **wait)
+            payment = till(folder, gateway.url, "GET", f"/v1/payments/{payment_id}").body
+        there = call(sandbox.url, "GET", path).body
+    assert (told.status, told.body["id"]) == (200, asked.body["id"])
+    assert told.body["status"] == "SUCCEEDED"
+    assert (there["net_debit"], len(there["refunds"])) == (70, 1)
+    assert (payment["amount_refunded"], payment["amount_reserved"]) == (30, 30)
+
+
 def test_kill_9_before_anything_was_sent_still_ends(folder):
     """The network is away: the gateway dies with a counted send that never left, and goes on
     after.
