@@ -374,6 +374,31 @@ def test_a_node_that_reads_the_payment_after_another_ended_the_refund_changes_no
     assert (refund.status, payment.refunded, len(events)) == (RefundStatus.SUCCEEDED, 100, 2)
 
 
+def test_a_fault_of_ours_in_a_due_step_leaves_no_refund_without_a_driver(tmp_path, monkeypatch):
+    monkeypatch.setattr(refund_follow, "LOOK_INTERVAL_S", 0.05)
+    real, faults = refund_follow.refund_step, []
+
+    def faulty(refund, event, *args, **more):
+        if isinstance(event, refund_follow.TimerDue) and not faults:
+            faults.append(refund.refund_request_id)
+            raise RuntimeError("a fault of ours")
+        return real(refund, event, *args, **more)
+
+    monkeypatch.setattr(refund_follow, "refund_step", faulty)
+
+    async def work(side):
+        node, payment = side.node(), await side.paid()
+        await node.refunds.recover()
+        replies = iter([SendUnanswered("lost")])
+        side.network.reply = lambda refund: next(replies, SendAnswered(done(refund)))
+        opened = await ask(node, payment, 30)
+        await side.until(lambda: faults)
+        side.clock.ahead += timedelta(seconds=5)
+        return await node.refunds.wait(opened.refund, 8)
+
+    assert run(tmp_path, work).status is RefundStatus.SUCCEEDED
+
+
 def test_what_never_left_keeps_its_reservation_until_it_fails(tmp_path):
     async def work(side):
         node, payment = side.node(), await side.paid()

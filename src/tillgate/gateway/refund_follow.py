@@ -304,18 +304,31 @@ class RefundFollower:
         return True
 
     async def _timer_due(self, driven: _Driven, slot: Slot) -> None:
-        before = driven.refund
+        before, is_over = driven.refund, False
         try:
             await self._apply(before.refund_request_id, TimerDue(), slot)
+            is_over = True
         except StoreError as error:
             log.error("%s: not saved, trying again: %s", before.refund_request_id, error)
             self._set_timer(driven, STORE_RETRY_S)
+            is_over = True
             return
         finally:
             slot.give_back()
+            if not is_over:
+                self._forget(driven)
         if driven.refund is before:
             # The timer came a moment early by the wall clock, or another fact came first.
             self._drive(driven)
+
+    def _forget(self, driven: _Driven) -> None:
+        """After a fault of ours: kept without a timer it would pass for driven and never be taken
+        up.
+        """
+        if driven.timer:
+            driven.timer.cancel()
+        self._driven.pop(driven.refund.refund_request_id, None)
+        _wake(driven)
 
     def _perform(
         self,
