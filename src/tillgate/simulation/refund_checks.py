@@ -69,9 +69,17 @@ def check_refund_send(refund: RefundCase, effect: RefundEffect, body: bytes) -> 
         detail = f"{name}: awaited {row.calling}, {refund.sends} of {row.sends} sends"
         raise Violated("sent-uncounted", case, detail)
     if is_send:
-        refund.body = refund.body or body
-        if body != refund.body:
-            raise Violated("resend-differs", case, f"{name}, sent {refund.sends}. time")
+        check_refund_sent(refund, body)
+
+
+def check_refund_sent(refund: RefundCase, body: bytes) -> None:
+    """It leaves; `sends` counts this one."""
+    case, name = refund.case, f"refund {refund.number}"
+    if refund.sends > refund.row.sends:
+        raise Violated("sent-uncounted", case, f"{name}: {refund.sends} of {refund.row.sends}")
+    refund.body = refund.body or body
+    if body != refund.body:
+        raise Violated("resend-differs", case, f"{name}, sent {refund.sends}. time")
 
 
 def check_refunds_end(refunds: Iterable[RefundCase], cases: Iterable[Case]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from tillgate.core.model import Call, Event, Notified, Payment, Report, Resolved, Status
+from tillgate.core.refund_model import Refund
 from tillgate.core.results import Outcome
 from tillgate.simulation.checks import (
     INQUIRIES_MAX,
@@ -22,13 +23,21 @@ from tillgate.simulation.checks import (
 )
 from tillgate.simulation.faults import MINUTE
 from tillgate.simulation.gateway_depth.scene import Scene
-from tillgate.simulation.stage import Case, Violated
+from tillgate.simulation.refund_checks import (
+    check_booked,
+    check_refund,
+    check_refund_sent,
+    check_refunds_end,
+)
+from tillgate.simulation.stage import Case, RefundCase, Violated
+from tillgate.store.refunds import to_refund
 from tillgate.store.rows import PAYMENT_COLUMNS, to_payment
 
 SLACK = 20_000_000
 """Microseconds that clocks that are apart, slow commits and looks may add to a bound."""
 
 _ROWS = f"SELECT {', '.join(PAYMENT_COLUMNS)}, idempotency_key FROM payment"
+_REFUNDS = "SELECT * FROM refund"
 _EVENT = "SELECT kind, detail FROM payment_event WHERE payment_request_id = ? AND version = ?"
 _UNMATCHED = "SELECT 1 FROM unmatched_notification"
 _SENDS = {
@@ -53,6 +62,7 @@ class Book:
 
     Attributes:
         cases: by our id.
+        refunds: of merchants, by our id.
         codes: every payment code that was shown: none may be read anywhere.
         paid_again: numbers of payments that the network took after it had confirmed a cancel of
             them: for a moment nobody can know, so only the end counts.
@@ -63,10 +73,12 @@ class Book:
         self._scene = scene
         self._connection = connection
         self.cases: dict[str, Case] = {}
+        self.refunds: dict[str, RefundCase] = {}
         self.codes: list[str] = []
         self.paid_again: set[int] = set()
         self._rows: dict[str, sqlite3.Row] = {}
         self._versions: dict[str, dict[int, Payment]] = {}
+        self._refund_versions: dict[tuple[str, int], Refund] = {}
         self._counted: Counter[tuple[str, Call]] = Counter()
         self._sent: Counter[tuple[str, Call]] = Counter()
         self.told_of: Callable[[Case, Payment, Payment], None] = lambda case, before, after: None
@@ -89,6 +101,28 @@ class Book:
                 self._opened(payment, row["idempotency_key"])
             else:
                 self._changed(case, payment)
+        self._look_at_refunds()
+
+    def _look_at_refunds(self) -> None:
+        """After their payments: both are of the same commit."""
+        scene = self._scene
+        for row in self._connection.execute(_REFUNDS).fetchall():
+            after = to_refund(row)
+            known = self.refunds.get(after.refund_request_id)
+            if known is not None and known.row == after:
+                continue
+            case = self.cases[after.payment_request_id]
+            if known is None:
+                number = len(self.refunds) + 1
+                known = RefundCase(number=number, case=case, row=after, opened_at=scene.now)
+                self.refunds[after.refund_request_id] = known
+            else:
+                before, known.row = known.row, after
+                check_refund(known, before, after, scene.now, SLACK)
+            self._refund_versions[after.refund_request_id, after.version] = after
+            if scene.tape is not None:
+                scene.note("store", f"refund {known.number} v{after.version} {after.status}")
+            check_booked(case, self.refunds.values())
 
     def _opened(self, payment: Payment, idempotency_key: str) -> None:
         scene = self._scene
@@ -102,6 +136,7 @@ class Book:
             waiting_since=scene.now,
             placed_at=scene.now,
             last_bad=max(scene.now, scene.last_trouble),
+            held_until=scene.last_trouble,
             closes_at=scene.micros(scene.policy.cancel_until(payment.order.placed_at)),
         )
         scene.tally.connectors[payment.order.connector] += 1
@@ -175,12 +210,16 @@ class Book:
         Raises:
             Violated: it was not counted before, or is not the same as before.
         """
+        mine = [refund.row for refund in self.refunds.values() if refund.case is case]
         key = (case.request_id, call)
         self._sent[key] += 1
         sent, counted = self._sent[key], self._counted[key]
         if call is Call.INQUIRY and asks_twice:
             counted += self._sent[case.request_id, Call.CANCEL]
             counted += self._sent[case.request_id, Call.REFUND]
+        if call is Call.INQUIRY:
+            # Some dialects ask about a refund by asking about its payment.
+            counted += sum(refund.inquiries for refund in mine)
         if call is Call.PAY:
             counted = min(counted, case.row.sends)
         if call is Call.CANCEL:
@@ -191,18 +230,38 @@ class Book:
             case.body = case.body or body
             if body != case.body:
                 raise Violated("resend-differs", case, f"the pay sent {sent}. time")
-        is_counted = case.row.calling is Call.INQUIRY or not asks_twice
+        is_counted = case.row.calling is Call.INQUIRY or not (asks_twice or mine)
         if call is Call.INQUIRY and is_counted and self._scene.now < case.placed_at + MINUTE:
             case.inquiries_sent += 1
             if case.inquiries_sent > INQUIRIES_MAX:
                 detail = f"{case.inquiries_sent} in the first minute"
                 raise Violated("inquiry-storm", case, detail)
 
+    def refund_leaves(self, refund_request_id: str, call: Call, body: bytes) -> None:
+        """The same of a merchant's refund.
+
+        Raises:
+            Violated: it was not counted before, or is not the same as before.
+        """
+        refund = self.refunds.get(refund_request_id)
+        if refund is None:
+            self._scene.fail("sent-uncounted", "a refund that was never stored")
+        elif call is Call.REFUND:
+            refund.sends += 1
+            check_refund_sent(refund, body)
+
+    def told_refund(self, refund: Refund) -> None:
+        """A merchant was answered this: it must have been committed just so."""
+        if self._refund_versions.get((refund.refund_request_id, refund.version)) != refund:
+            detail = f"{refund.refund_request_id}, {refund.status}, version {refund.version}"
+            self._scene.fail("told-unsaved", detail)
+
     def touch(self, until: int) -> None:
         """A fault that every payment feels: nothing bounds its length before that moment."""
         self._scene.last_trouble = max(self._scene.last_trouble, until)
         for case in self.cases.values():
             case.last_bad = max(case.last_bad, until)
+            case.held_until = max(case.held_until, until)
             case.had_bad_answer = True
 
     def check_waiting(self) -> None:
@@ -226,6 +285,7 @@ class Book:
             orders.setdefault(case.row.order.merchant_order_id, []).append(case)
         for cases in orders.values():
             check_end(cases, is_cut=is_cut)
+        check_refunds_end(self.refunds.values(), self.cases.values())
 
     def has_unmatched(self) -> bool:
         """Whether a notification that fits no payment was kept."""

@@ -93,18 +93,18 @@ class OpenPlatformTongue:
     def unsigned(self, leg: Leg, code: str) -> Reply:
         """See `Tongue`."""
         message = self.dialect.answer(leg, Outcome.FAILURE, code)
-        return Reply(200, {}, trades.enveloped(_METHODS[leg.call], trades.encode(message), None))
+        return Reply(200, {}, trades.enveloped(_method_of(leg), trades.encode(message), None))
 
     def signed(self, leg: Leg, path: str, message: Any, key: Any, at: datetime) -> Reply:
         """See `Tongue`."""
         content = trades.encode(message)
-        body = trades.enveloped(_METHODS[leg.call], content, signing.sign(key, content))
+        body = trades.enveloped(_method_of(leg), content, signing.sign(key, content))
         return Reply(200, {}, body)
 
     def message_of(self, leg: Leg, reply: Reply) -> Any:
         """See `Tongue`."""
-        content, _ = trades.split(reply.body, _METHODS[leg.call])
-        return trades.read(_CN_RESPONSES[leg.call], content)
+        content, _ = trades.split(reply.body, _method_of(leg))
+        return trades.read(_CN_RESPONSES[_method_of(leg)], content)
 
     def with_id(self, message: Any, payment_id: str) -> Any:
         """See `Tongue`."""
@@ -117,6 +117,11 @@ class OpenPlatformTongue:
         match leg.call:
             case Call.PAY:
                 return trades.PayAnswer(total_amount=told, **words)
+            case Call.INQUIRY if isinstance(leg.request, trades.RefundNamed):
+                id_ = leg.request.out_request_no
+                return trades.RefundQueryAnswer(
+                    out_request_no=id_, refund_status="REFUND_SUCCESS", **words
+                )
             case Call.INQUIRY:
                 return trades.QueryAnswer(trade_status="TRADE_SUCCESS", total_amount=told, **words)
             case Call.CANCEL:
@@ -192,9 +197,15 @@ _METHODS = {
     Call.CANCEL: trades.CANCEL,
     Call.REFUND: trades.REFUND,
 }
-_CN_RESPONSES: dict[Call, Any] = {
-    Call.PAY: trades.PAY_ANSWERS,
-    Call.INQUIRY: trades.QUERY_ANSWERS,
-    Call.CANCEL: trades.CANCEL_ANSWERS,
-    Call.REFUND: trades.REFUND_ANSWERS,
+_CN_RESPONSES: dict[str, Any] = {
+    trades.PAY: trades.PAY_ANSWERS,
+    trades.QUERY: trades.QUERY_ANSWERS,
+    trades.CANCEL: trades.CANCEL_ANSWERS,
+    trades.REFUND: trades.REFUND_ANSWERS,
+    trades.REFUND_QUERY: trades.REFUND_QUERY_ANSWERS,
 }
+
+
+def _method_of(leg: Leg) -> str:
+    is_of_refund = isinstance(leg.request, trades.RefundNamed)
+    return trades.REFUND_QUERY if is_of_refund else _METHODS[leg.call]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tillgate.core.access import Caller, Role
 from tillgate.core.errors import (
+    CannotRefund,
     GatewayError,
     NetworkDown,
     OrderTaken,
@@ -17,7 +18,9 @@ from tillgate.core.errors import (
 )
 from tillgate.core.model import Payment, PaymentRequestId, Status
 from tillgate.core.money import Money
+from tillgate.core.refund_model import Refund
 from tillgate.gateway.accept import Asked
+from tillgate.gateway.refund import AskedRefund
 from tillgate.sandbox.wallets import Customer
 from tillgate.simulation.dice import Table
 from tillgate.simulation.faults import MINUTE, MS, Fault, S
@@ -52,6 +55,17 @@ _PATIENCE: Table[float] = Table("till.patience", (30.0, 8), (3.0, 1), (0.05, 1))
 """How long a till waits for the answer of a connection, in seconds."""
 _WAITS: Table[float] = Table("till.prefers", (20.0, 6), (0.0, 2), (1.0, 1), (5.0, 1))
 """Its `Prefer: wait`, in seconds."""
+_REFUNDS: Table[tuple[int | None, ...]] = Table(
+    "refund.plan",
+    ((), 0.8),
+    ((None,), 0.06),
+    ((3,), 0.04),
+    ((2, 2), 0.03),
+    ((2, 2, 2), 0.03),
+    ((None, 3, None), 0.04),
+)
+"""How many at once, each the payment's amount by so much; None: all that is left."""
+_REFUND_STORMS: Table[int] = Table("refund.storm", (0, 2), (30 * S, 2), (3 * MINUTE, 1))
 ATTEMPTS_MAX = 3
 _CALLER = Caller(
     key_id="tg_test_till",
@@ -88,7 +102,9 @@ class Till:
             payment = await self._attempt(f"{self._order}-{attempt}")
             if payment is None or payment.status in (Status.SUCCEEDED, Status.UNRESOLVED):
                 if payment is not None and payment.status is Status.SUCCEEDED:
-                    await self._perhaps_cancel_later(payment)
+                    await asyncio.gather(
+                        self._perhaps_refund(payment), self._perhaps_cancel_later(payment)
+                    )
                 return
             if not dice.chance("till.second_code", 0.4):
                 return
@@ -176,7 +192,7 @@ class Till:
             self._scene.fail("raised", f"{type(answer).__name__}: {answer}")
         return answer if isinstance(answer, Payment) else None
 
-    async def _knock(self, ask: Ask, what: str) -> Payment | GatewayError | None:
+    async def _knock(self, ask: Ask, what: str) -> Any:
         """503, or no answer: the till asks again, anybody, the same."""
         scene, dice = self._scene, self._scene.dice
         last: GatewayError | None = None
@@ -204,11 +220,14 @@ class Till:
             await asyncio.sleep(5 if isinstance(last, NetworkDown) else 1)
         return last
 
-    def _told(self, payment: Payment | None, what: str) -> Payment | None:
+    def _told(self, payment: Payment | Refund | None, what: str) -> Payment | Refund | None:
         if payment is None:
             self._scene.fail("told-unsaved", f"{what}: no such payment, where there was one")
             return None
         self._note(f"{what}: {payment.status} v{payment.version}")
+        if isinstance(payment, Refund):
+            self._book.told_refund(payment)
+            return payment
         try:
             self._book.told(payment)
         except Violated as violated:
@@ -264,6 +283,44 @@ class Till:
         if is_near and dice.chance("till.at_the_close", 0.8):
             wait = closes - dice.pick(_BEFORE_CLOSE) - scene.now
         await self._cancel(payment, wait, Fault.TILL_CANCELS_LATER)
+
+    async def _perhaps_refund(self, payment: Payment) -> None:
+        """The merchant's back office gives money back, perhaps twice at once, perhaps while the
+        till cancels.
+        """
+        scene, dice = self._scene, self._scene.dice
+        plan = dice.pick(_REFUNDS)
+        if not plan:
+            return
+        await asyncio.sleep(dice.up_to("refund.after", 5_000) / 1000)
+        scene.clears_at = max(scene.clears_at, scene.now + dice.pick(_REFUND_STORMS))
+        asks = [self._refund(payment, number, part) for number, part in enumerate(plan)]
+        if dice.chance("refund.and_cancel", 0.2):
+            asks.append(self._cancel(payment, dice.up_to("refund.and_cancel.at", 500) * MS))
+        await asyncio.gather(*asks)
+
+    async def _refund(self, payment: Payment, number: int, part: int | None) -> None:
+        scene, whole = self._scene, payment.order.amount
+        scene.count(Fault.MERCHANT_REFUNDS)
+        amount = Money(whole.currency, whole.value // part) if part else None
+        wait_s = scene.dice.pick(_WAITS)
+
+        async def refund(worker: Worker) -> Refund | None:
+            # As the merchant's API does it.
+            current = await worker.follower.current(payment.payment_request_id)
+            if current is None:
+                return None
+            key = f"{payment.payment_request_id}-{number}"
+            opened = await worker.refunds.open(
+                _CALLER, current, key, AskedRefund(amount=amount, reason=None)
+            )
+            return await worker.refund_follower.wait(opened.refund, wait_s)
+
+        answer = await self._knock(refund, f"refunds {payment.payment_request_id[-2:]}")
+        if isinstance(answer, CannotRefund):
+            scene.count(Fault.REFUND_REFUSED)
+        elif isinstance(answer, RequestError) and not isinstance(answer, NetworkDown):
+            scene.fail("raised", f"{type(answer).__name__}: {answer}")
 
     def _note(self, what: str) -> None:
         if self._scene.tape is not None:

@@ -121,7 +121,10 @@ class Wire:
             scene.fail("sent-uncounted", f"{call} of a payment that was never stored")
             return None
         try:
-            self._book.leaves(case, call, content, asks_twice=self._tongue.asks_twice)
+            if refund := refund_of(leg.request):
+                self._book.refund_leaves(refund, call, content)
+            else:
+                self._book.leaves(case, call, content, asks_twice=self._tongue.asks_twice)
         except Violated as violated:
             scene.violated(violated)
             return None
@@ -312,3 +315,9 @@ class Wire:
 def _words(reply: Reply) -> str:
     """The first words of what came back; no answer holds a code."""
     return f"{reply.status} {reply.body[:160].decode('utf-8', 'replace')}"
+
+
+def refund_of(request: Any) -> str | None:
+    """The merchant's refund that a request names."""
+    named = getattr(request, "refund_request_id", None) or getattr(request, "out_request_no", None)
+    return named if named and named.startswith("ref_") else None

@@ -16,6 +16,9 @@ from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import STOP_GRACE_S, Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.refund import Refunds
+from tillgate.gateway.refund_calls import RefundCalls
+from tillgate.gateway.refund_follow import RefundFollower
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import KEY_BYTES, Sealer
 from tillgate.simulation.dice import Table
@@ -52,6 +55,7 @@ class Parts:
     store: type[SqliteStore] = SqliteStore
     notifications: type[Notifications] = Notifications
     client: type[AlipayPlusClient] = AlipayPlusClient
+    refund_follower: type[RefundFollower] = RefundFollower
 
 
 AS_BUILT = Parts()
@@ -72,6 +76,8 @@ class Worker:
         self.acceptance: Acceptance
         self.interventions: Interventions
         self.notifications: Notifications
+        self.refund_follower: RefundFollower
+        self.refunds: Refunds
         self.asked: dict[asyncio.Future[Any], None] = {}
 
     def now(self) -> datetime:
@@ -117,6 +123,9 @@ class Workers:
         self._drawn += 1
         return f"pay_{self._drawn:026d}"
 
+    def _draw_refund_id(self, now: datetime) -> str:
+        return self._draw_id(now).replace("pay_", "ref_")
+
     # From start to death
     # ------------------------------------------------------------------------------------------
 
@@ -148,6 +157,15 @@ class Workers:
             draw_id=self._draw_id,
         )
         worker.interventions = Interventions(worker.follower, connectors, worker)
+        calls = RefundCalls(worker.follower.calls, connectors, worker)
+        worker.refund_follower = parts.refund_follower(store, worker.follower, calls, worker)
+        worker.refunds = Refunds(
+            store=store,
+            payments=worker.follower,
+            refunds=worker.refund_follower,
+            calls=calls,
+            draw_id=self._draw_refund_id,
+        )
         worker.notifications = parts.notifications(store, worker.follower, connectors, worker)
 
         def started(task: asyncio.Task[int]) -> None:
@@ -159,7 +177,10 @@ class Workers:
                 scene.fail("raised", f"at start: {type(error).__name__}: {error}")
             self._die(worker, _START_AGAIN)
 
-        scene.loop.start(life, worker.follower.recover(), started)
+        async def recovered() -> int:
+            return await worker.follower.recover() + await worker.refund_follower.recover()
+
+        scene.loop.start(life, recovered(), started)
 
     def crash(self, worker: Worker) -> None:
         """A process dies here and now."""
@@ -212,7 +233,10 @@ class Workers:
             if worker.life is life and not life.is_dead:
                 self._die(worker, S)
 
-        scene.loop.start(life, worker.follower.stop(), stopped)
+        async def stops() -> None:
+            await asyncio.gather(worker.refund_follower.stop(), worker.follower.stop())
+
+        scene.loop.start(life, stops(), stopped)
 
     def pause(self, number: int, length: int) -> None:
         """One stands still: none of its callbacks runs."""

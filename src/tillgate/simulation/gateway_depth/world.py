@@ -7,7 +7,6 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tillgate.core.model import Status
 from tillgate.simulation.checks import check_money
 from tillgate.simulation.dice import Dice, Table
 from tillgate.simulation.faults import (
@@ -37,7 +36,7 @@ from tillgate.simulation.gateway_depth.tills import Till
 from tillgate.simulation.gateway_depth.tongues import TONGUES
 from tillgate.simulation.gateway_depth.wire import Wire
 from tillgate.simulation.gateway_depth.workers import Parts, Workers
-from tillgate.simulation.stage import Case, Violated
+from tillgate.simulation.stage import Case, RefundCase, Violated
 
 _NOON = datetime(2026, 1, 31, 4, 0, tzinfo=UTC)
 _CLOSES = datetime(2026, 1, 31, 16, 15, tzinfo=UTC)
@@ -196,10 +195,9 @@ class World:
         scene, book = self._scene, self._book
         try:
             book.check_waiting()
-            cases = book.cases.values()
-            is_over = not (self._selling or scene.coming or self._workers.are_asked()) and not any(
-                map(self._is_busy, cases)
-            )
+            rows: list[Case | RefundCase] = [*book.cases.values(), *book.refunds.values()]
+            is_at_rest = not (self._selling or scene.coming or self._workers.are_asked())
+            is_over = is_at_rest and not any(map(self._is_busy, rows))
             end = max(scene.until, scene.clears_at, scene.last_trouble)
             is_cut = scene.now > end + _TO_THE_END
             if is_over or is_cut:
@@ -212,13 +210,13 @@ class World:
         context = scene.loop.outside.context
         scene.loop.call_later(_TICK / S, self._tick, context=context)
 
-    def _is_busy(self, case: Case) -> bool:
+    def _is_busy(self, case: Case | RefundCase) -> bool:
         """Something is planned for it; that an UNRESOLVED one asks for days is not waited for."""
         at = case.row.next_action_at
         if at is None:
             return False
         scene = self._scene
-        return case.row.status is not Status.UNRESOLVED or scene.micros(at) < scene.until
+        return case.row.status.name != "UNRESOLVED" or scene.micros(at) < scene.until
 
     def _money_moved(self, case: Case) -> None:
         check_money(case)
