@@ -210,6 +210,7 @@ def test_nothing_that_anybody_sends_breaks_the_description(tmp_path, who, second
             # The key that asks must not be ended on the way.
             *(f"--exclude-operation-id={name}" for name in ("revokeKey", "rotateKey")),
             f"--max-time={seconds}",
+            "--request-timeout=30",
             "--max-examples=100000",
             "--suppress-health-check=all",
             "--no-color",

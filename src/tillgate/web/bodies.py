@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ _AT = re.compile(r"(.*) - at `(\$[A-Za-z0-9_.\[\]]*)`\Z")
 _FIELD = re.compile(r"Object (?:contains unknown|missing required) field `(.*)`")
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+_WHOLE = re.compile(r"-?[0-9]{1,19}\Z")
 _DIGITS_MAX = 30
 """More digits than any field takes; a longer number is read as one that is too large."""
 
@@ -89,15 +91,24 @@ def read_query(request: Request, type_: type[T]) -> T:
         if _CONTROL.search(value):
             raise Problem("invalid_parameter", "It holds a control character.", path=f"?{name}")
         values[name] = value
+    read: dict[str, Any] = {}
     for name, value in values.items():
         try:
-            read = msgspec.convert(value, fields[name].type, strict=False)
+            # Leniently only where it looks like a whole number: read so, `null` would be nothing
+            # and 0.5 a moment of 1970.
+            is_whole = _WHOLE.match(value) is not None and _is_of_integers(fields[name].type)
+            read[name] = msgspec.convert(value, fields[name].type, strict=not is_whole)
         except msgspec.ValidationError as error:
             raise Problem("invalid_parameter", f"{error}.", path=f"?{name}") from None
-        if read is None:
-            # Read leniently, the word `null` is nothing; in an address nothing is left out.
-            raise Problem("invalid_parameter", "Leave it out instead.", path=f"?{name}")
-    return msgspec.convert(values, type_, strict=False)
+    return msgspec.convert(read, type_)
+
+
+@cache
+def _is_of_integers(type_: Any) -> bool:
+    """Whether a whole number is meant where one is written."""
+    kind = msgspec.inspect.type_info(type_)
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return any(isinstance(each, msgspec.inspect.IntType) for each in kinds)
 
 
 class _Fault(ValueError):

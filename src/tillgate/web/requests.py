@@ -33,7 +33,7 @@ PREFER = Header(
     name="Prefer",
     description=f"`wait=N` (RFC 7240) holds the answer until it is final, at most N seconds and"
     f" never over {WAIT_MAX_S}. What cannot be read is ignored.",
-    example="wait=30",
+    example="wait=5",
 )
 IF_NONE_MATCH = Header(
     name="If-None-Match",
