@@ -36,6 +36,7 @@ from tillgate.gateway.webhooks import Deliverer
 from tillgate.ids import draw_permille, new_id, new_secret, new_token
 from tillgate.store import Store
 from tillgate.store.postgres_url import PostgresUrl
+from tillgate.store.registry import audit
 from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app, metrics_answer
@@ -43,14 +44,14 @@ from tillgate.web.codes_api import CodesApi
 from tillgate.web.gate import KeyGate
 from tillgate.web.keys_api import KeysApi
 from tillgate.web.openapi import describe
-from tillgate.web.operations import make_routes
+from tillgate.web.operations import Call, make_routes
 from tillgate.web.operator_api import OperatorApi
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.reference import reference_routes
 from tillgate.web.refund_judgements import RefundJudgements
 from tillgate.web.refunds_api import RefundsApi
-from tillgate.web.registry_api import RegistryApi
+from tillgate.web.registry_api import RegistryApi, act_of
 from tillgate.web.stream_api import StreamApi
 from tillgate.web.webhooks_api import WebhooksApi
 from tillgate.webhook_transport import HttpWebhookTransport
@@ -179,13 +180,19 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         *RegistryApi(store, registry, clock).operations(),
         *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
     ]
+
+    async def note(what: str, call: Call) -> None:
+        subject = "/".join(call.request.path_params.values())
+        detail = {"status": call.body.status} if hasattr(call.body, "status") else {}
+        await audit(store, act_of(call, clock), what, subject, detail)
+
     everybodys = [
-        *make_routes(operations, gate, metrics.answered),
+        *make_routes(operations, gate, metrics.answered, note),
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
     ]
     admin = [
-        *make_routes(operators, gate, metrics.answered),
+        *make_routes(operators, gate, metrics.answered, note),
         *reference_routes(describe("Tillgate for operators", operators), "/admin"),
         Route("/metrics", metrics_answer(metrics), methods=["GET"]),
     ]

@@ -227,6 +227,24 @@ def test_every_act_is_in_the_audit_with_who_and_from_where(tmp_path):
     assert {(each["operator_id"], each["address"]) for each in newest} == {("alice", "127.0.0.1")}
 
 
+def test_what_is_done_with_webhooks_and_payments_is_in_the_audit_too(tmp_path):
+    async def work(api):
+        names = await things_of_merchant_3(api)
+        why = {"status": "SUCCEEDED", "why": "seen"}
+        refused = await api.admin("POST", f"/payments/{names['id']}/resolve", why)
+        _, page = await api.admin("GET", "/audit?limit=3")
+        return names, refused[0], page["acts"]
+
+    names, status, acts = run(tmp_path, work, webhooks_to_local=True)
+    assert status == 409  # noted all the same: somebody tried
+    assert [(each["act"], each["subject"], each["key_id"]) for each in acts] == [
+        ("payment.resolve", names["id"], "tg_test_a"),
+        ("webhook.testWebhookEndpoint", names["endpoint"], "tg_test_office"),
+        ("webhook.createWebhookEndpoint", "", "tg_test_office"),
+    ]
+    assert acts[0]["detail"] == {"status": "SUCCEEDED"}
+
+
 WRONG = [
     # method, path, body, status, code, path of the fault
     ("POST", "/merchants", MERCHANT | {"mcc": "58"}, 422, "invalid_field", "$.mcc"),

@@ -106,6 +106,7 @@ class Operation:
         body_example: a body that works in the demo.
         links: what its answer leads to: the name of an operation, and an expression of OpenAPI for
             each of its parameters.
+        act: what the audit calls it, where the operation does not note it itself.
     """
 
     name: str
@@ -126,6 +127,13 @@ class Operation:
     problems: Sequence[str] = ()
     body_example: Any = None
     links: dict[str, dict[str, str]] = field(default_factory=dict)
+    act: str | None = None
+
+    @property
+    def noted_as(self) -> str | None:
+        """What the audit calls it; None where it is no administrative act, or notes itself."""
+        is_of_webhooks = self.permission is Permission.WEBHOOKS and self.method != "GET"
+        return self.act or (f"webhook.{self.name}" if is_of_webhooks else None)
 
     def all_problems(self) -> list[str]:
         """Every code that it may answer with, each once."""
@@ -161,7 +169,13 @@ Count = Callable[[str, int], None]
 """Is told which operation answered with which status."""
 
 
-def make_routes(operations: Sequence[Operation], gate: Gate, count: Count) -> list[Route]:
+Note = Callable[[str, Call], Awaitable[None]]
+"""Writes an administrative act into the audit, before it is done: nothing happens unnoted."""
+
+
+def make_routes(
+    operations: Sequence[Operation], gate: Gate, count: Count, note: Note
+) -> list[Route]:
     """The routes of all operations, one for each path, so that 405 names all its methods."""
     by_path: dict[str, dict[str, Operation]] = {}
     for operation in operations:
@@ -169,19 +183,19 @@ def make_routes(operations: Sequence[Operation], gate: Gate, count: Count) -> li
         assert operation.method not in methods, f"{operation.method} {operation.path} twice"
         methods[operation.method] = operation
     return [
-        Route(path, _endpoint(methods, gate, count), methods=list(methods))
+        Route(path, _endpoint(methods, gate, count, note), methods=list(methods))
         for path, methods in by_path.items()
     ]
 
 
 def _endpoint(
-    methods: dict[str, Operation], gate: Gate, count: Count
+    methods: dict[str, Operation], gate: Gate, count: Count, note: Note
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         # Starlette adds HEAD to GET: the same answer, whose body the server leaves out.
         operation = methods["GET" if request.method == "HEAD" else request.method]
         try:
-            answer = await _answer(operation, request, gate)
+            answer = await _answer(operation, request, gate, note)
         except GatewayError as error:
             count(operation.name, STATUS[error.code])
             raise
@@ -191,7 +205,7 @@ def _endpoint(
     return endpoint
 
 
-async def _answer(operation: Operation, request: Request, gate: Gate) -> Response:
+async def _answer(operation: Operation, request: Request, gate: Gate, note: Note) -> Response:
     caller = NOBODY
     if operation.permission is not None:
         caller = gate.admit(request)
@@ -208,6 +222,8 @@ async def _answer(operation: Operation, request: Request, gate: Gate) -> Respons
         body = await read_body(request)
         if body or not operation.is_body_optional:
             call.body = parse(body, operation.body)
+    if operation.noted_as is not None:
+        await note(operation.noted_as, call)
     return await operation.handler(call)
 
 

@@ -82,6 +82,7 @@ class OperatorApi:
             ),
             Operation(
                 name="resolvePayment",
+                act="payment.resolve",
                 method="POST",
                 path="/admin/v1/payments/{id}/resolve",
                 group=GROUP,

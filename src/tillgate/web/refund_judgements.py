@@ -36,6 +36,7 @@ class RefundJudgements:
         return [
             Operation(
                 name="resolveRefund",
+                act="refund.resolve",
                 method="POST",
                 path="/admin/v1/payments/{id}/refunds/{refund_id}/resolve",
                 group=GROUP,
