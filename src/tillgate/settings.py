@@ -94,10 +94,10 @@ SETTINGS = (
     Setting(
         "limits",
         "requests_per_s",
-        "200",
+        "1000",
         "requests of one key in the long run, of each process; 0: no limit",
     ),
-    Setting("limits", "burst", "400", "requests of one key at once"),
+    Setting("limits", "burst", "2000", "requests of one key at once"),
     Setting(
         "webhooks",
         "allow_local",

@@ -141,7 +141,8 @@ def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parser.add_argument(
         "--admin-listen",
         metavar="HOST:PORT",
-        help="operators' API and metrics (default: the setting admin.listen)",
+        help="operators' API and metrics (default: the setting admin.listen; any free port where"
+        " --listen has port 0)",
     )
     parser.add_argument(
         "--workers",

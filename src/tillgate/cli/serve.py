@@ -33,7 +33,10 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
     settings = load_gateway(os.environ, _settings_file(arguments))
     logs.set_up(settings.log_level)
     listener = _listen(arguments.listen, settings.listen)
-    admin = _listen(arguments.admin_listen, settings.admin_listen)
+    is_any = (parse_address(arguments.listen or "") or settings.listen).port == 0
+    # Who wants any free port for tills wants one for operators, too: several run side by side.
+    fallback = Address(settings.admin_listen.host, 0) if is_any else settings.admin_listen
+    admin = _listen(arguments.admin_listen, fallback)
     # Imported late: a wrong setting is told at once.
     from tillgate.web.app import ByPort
     from tillgate.wiring import build_gateway
