@@ -184,7 +184,8 @@ def _both_sides(folder: Path, out: IO[str]) -> Iterator[_Sides]:
         if operator.exists():
             write_private(operator, operator_file(admin, _key(operator, "operator_key")))
         print(f"sandbox  {sandbox}   (plays Alipay+ and the wallets)", file=out)
-        print(f"gateway  {gateway}   (keys and database in {folder})", file=out, flush=True)
+        print(f"gateway  {gateway}   (keys and database in {folder})", file=out)
+        print(f"the API  {gateway}/docs   (operators: {admin}/admin/docs)", file=out, flush=True)
         yield _Sides(gateway, sandbox, api_key)
 
 
