@@ -19,10 +19,11 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --dim: #777; --mark: #0b6; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 60rem; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 3rem; } h3 { margin: 0; font-size: 1rem; }
-nav li { margin: .2rem 0; } code, pre { font: .9em ui-monospace, monospace; }
+code, pre { font: .9em ui-monospace, monospace; } code { overflow-wrap: anywhere; }
 pre { overflow-x: auto; padding: .7rem; border: 1px solid var(--line); border-radius: 6px; }
 details { border: 1px solid var(--line); border-radius: 6px; padding: .6rem; margin: .6rem 0; }
-summary { cursor: pointer; } table { border-collapse: collapse; width: 100%; }
+summary { cursor: pointer; } summary > h3 { display: inline; font-weight: 400; }
+table { border-collapse: collapse; width: 100%; }
 td, th { text-align: left; vertical-align: top; border-top: 1px solid var(--line);
   padding: .3rem .6rem .3rem 0; }
 .verb { display: inline-block; min-width: 3.6em; font-weight: 700; } .dim { color: var(--dim); }
