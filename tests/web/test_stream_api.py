@@ -45,8 +45,9 @@ def bearer(key):
 class Stream:
     """A client of the stream: as WHATWG HTML 9.2 has it."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, begin: str) -> None:
         self.response = response
+        self.begin = begin
 
     async def next(self) -> dict[str, str]:
         """The next event, its fields as text."""
@@ -70,7 +71,10 @@ async def listening(api, key=API_KEY, query="", **headers):
         assert response.headers["Content-Type"].startswith("text/event-stream")
         first = await response.content.readline()
         assert first.startswith(b"retry:")
-        yield Stream(response)
+        begin = (await response.content.readline()).decode()
+        assert begin.startswith("id: ")
+        assert await response.content.readline() == b"\n"
+        yield Stream(response, begin.removeprefix("id: ").strip())
 
 
 async def pay(api, number, key=API_KEY, **more):
@@ -108,6 +112,20 @@ def test_it_resumes_behind_the_last_event_and_skips_nothing(tmp_path):
     payments, seen, again = run(tmp_path, work)
     assert [json.loads(e["data"])["data"]["id"] for e in seen] == [p["id"] for p in payments]
     assert again == seen
+
+
+def test_who_is_cut_off_before_the_first_event_resumes_where_it_began(tmp_path):
+    async def work(api):
+        await pay(api, 1)
+        async with listening(api) as stream:
+            begin = stream.begin
+        payment = await pay(api, 2)
+        async with listening(api, **{"Last-Event-ID": begin}) as stream:
+            return payment, stream.begin == begin, await stream.next()
+
+    payment, is_same, event = run(tmp_path, work)
+    assert is_same
+    assert json.loads(event["data"])["data"] == payment
 
 
 def test_nobody_hears_of_what_is_not_his(tmp_path):
@@ -184,4 +202,4 @@ def test_a_stop_ends_open_streams(tmp_path):
                     api.on_stop()
                     return await stream.response.content.read()
 
-    assert asyncio.run(whole()) == b"\n"
+    assert asyncio.run(whole()) == b""

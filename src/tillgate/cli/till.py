@@ -87,7 +87,7 @@ def pay(arguments: argparse.Namespace) -> int:
             return 130
         except OutcomeUnknown as error:
             if isinstance(error.found, PaymentResource):
-                return print_payment(_plain(error.found), as_json=arguments.json)
+                print_payment(_plain(error.found), as_json=arguments.json)
             print(f"tillgate: {error}. {resume}", file=sys.stderr)
             return 3
         except ApiError as error:
@@ -192,16 +192,15 @@ def _till(arguments: argparse.Namespace, patience_s: float) -> Tillgate:
         key = read_text(Path(arguments.api_key_file)).strip()
     else:
         key = _till_settings(arguments, "api_key", "TILLGATE_API_KEY")
-    if not is_url(url):
-        raise ConfigError([f"{url!r} is not an address such as http://127.0.0.1:8080"])
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(["the API key holds a character that HTTP cannot send"])
-    return Tillgate(
-        url,
-        key,
-        patience_s=patience_s,
-        notice=lambda why: print(f"tillgate: {why}; asking again", file=sys.stderr),
-    )
+    try:
+        return Tillgate(
+            url,
+            key,
+            patience_s=patience_s,
+            notice=lambda why: print(f"tillgate: {why}; asking again", file=sys.stderr),
+        )
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None
 
 
 def call(

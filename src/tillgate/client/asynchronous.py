@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import http
 import random
 import secrets
 import time
@@ -11,8 +13,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from tillgate.client.plain import QUIET_S
+from tillgate.client.plain import QUIET_S, STREAM_PAUSE_S
 from tillgate.client.talk import (
+    CONNECT_S,
     PATIENCE_S,
     Answer,
     Lost,
@@ -21,16 +24,19 @@ from tillgate.client.talk import (
     PaymentEvent,
     Request,
     StreamEvent,
+    StreamReader,
     Talk,
     Till,
-    error_of,
+    checked_address,
+    checked_key,
     payment_body,
     refund_body,
-    stream_event,
+    stream_refusal,
 )
 from tillgate.gateway.resources import PaymentResource, RefundResource
 
 T = TypeVar("T")
+_LOST = (aiohttp.ClientError, TimeoutError, OSError)
 
 
 class AsyncTillgate:
@@ -45,11 +51,11 @@ class AsyncTillgate:
         notice: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._base_url = checked_address(base_url)
         self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
         self._till = Till(
-            api_key,
+            checked_key(api_key),
             now=time.monotonic,
             draw=random.random,
             patience_s=patience_s,
@@ -149,33 +155,32 @@ class AsyncTillgate:
 
     async def stream(self, last_event_id: int | None = None) -> AsyncIterator[StreamEvent]:
         """See `Tillgate.stream`."""
+        reader = StreamReader(last_event_id)
         while True:
-            try:
-                async for event in self._stream_once(last_event_id):
-                    last_event_id = event.position
+            with contextlib.suppress(*_LOST):
+                async for event in self._stream_once(reader):
                     yield event
-            except (OSError, aiohttp.ClientError, TimeoutError):
-                pass
-            await self._sleep(1.0)
+            reader.clear()
+            await self._sleep(STREAM_PAUSE_S)
 
-    async def _stream_once(self, last_event_id: int | None) -> AsyncIterator[StreamEvent]:
-        request = self._till.stream_request(last_event_id)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=QUIET_S)
+    async def _stream_once(self, reader: StreamReader) -> AsyncIterator[StreamEvent]:
+        request = self._till.stream_request(reader.position)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=QUIET_S)
         async with self._http().get(
-            self._base_url + request.path, headers=request.headers, timeout=timeout
+            self._base_url + request.path,
+            headers=request.headers,
+            timeout=timeout,
+            allow_redirects=False,
         ) as response:
-            if response.status != 200:
-                raise error_of(Answer(response.status, {}, await response.read()))
-            fields: dict[str, str] = {}
-            async for raw in response.content:
-                line = raw.decode().rstrip("\r\n")
-                if line:
-                    name, _, value = line.partition(": ")
-                    fields[name] = value
-                else:
-                    told, fields = fields, {}
-                    if "data" in told:
-                        yield stream_event(told)
+            if response.status != http.HTTPStatus.OK:
+                refusal = stream_refusal(Answer(response.status, {}, await response.read()))
+                if refusal is not None:
+                    raise refusal
+                return
+            async for line in response.content:
+                event = reader.read(line)
+                if event is not None:
+                    yield event
 
     async def _run(self, talk: Talk[T]) -> T:
         heard: Answer | Lost | None = None
@@ -192,7 +197,7 @@ class AsyncTillgate:
                 heard = await self._send(asked)
 
     async def _send(self, request: Request) -> Answer | Lost:
-        timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=CONNECT_S)
         try:
             async with self._http().request(
                 request.method,
@@ -205,9 +210,9 @@ class AsyncTillgate:
                 body = await response.read()
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Answer(response.status, headers, body)
-        except aiohttp.ClientConnectorError as error:
-            return Lost(f"no answer: {error}", was_reached=False)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Lost(f"no connection: {error or type(error).__name__}", was_reached=False)
+        except _LOST as error:
             return Lost(f"no answer: {error or type(error).__name__}", was_reached=True)
 
     def _http(self) -> aiohttp.ClientSession:

@@ -4,17 +4,18 @@ threads.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
-import json
 import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tillgate.client.talk import (
+    CONNECT_S,
     PATIENCE_S,
     Answer,
     Lost,
@@ -23,12 +24,14 @@ from tillgate.client.talk import (
     PaymentEvent,
     Request,
     StreamEvent,
+    StreamReader,
     Talk,
     Till,
-    error_of,
+    checked_address,
+    checked_key,
     payment_body,
-    read_events,
     refund_body,
+    stream_refusal,
 )
 from tillgate.gateway.resources import PaymentResource, RefundResource
 
@@ -36,6 +39,8 @@ T = TypeVar("T")
 
 QUIET_S = 40.0
 """A stream that says nothing for so long is gone: the gateway speaks every 15 s."""
+STREAM_PAUSE_S = 1.0
+_LOST = (OSError, http.client.HTTPException)
 
 
 class Tillgate:
@@ -58,15 +63,12 @@ class Tillgate:
         notice: Callable[[str], None] = lambda _: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{base_url!r} is not an address such as https://host")
-        self._parts = parts
+        self._parts = urlsplit(checked_address(base_url))
         self._sleep = sleep
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
         self._till = Till(
-            api_key,
+            checked_key(api_key),
             now=time.monotonic,
             draw=random.random,
             patience_s=patience_s,
@@ -190,30 +192,33 @@ class Tillgate:
         return self._run(self._till.identify(code))
 
     def stream(self, last_event_id: int | None = None) -> Iterator[StreamEvent]:
-        """Events as they come, for ever; goes on behind the last one after a lost connection.
+        """Events as they come, for ever; goes on where it stood after a lost connection.
 
         Raises:
             ApiError: the key opens nothing (any more).
         """
+        reader = StreamReader(last_event_id)
         while True:
-            try:
-                for event in self._stream_once(last_event_id):
-                    last_event_id = event.position
-                    yield event
-            except (OSError, http.client.HTTPException):
-                pass
-            self._sleep(1.0)
+            with contextlib.suppress(*_LOST):
+                yield from self._stream_once(reader)
+            reader.clear()
+            self._sleep(STREAM_PAUSE_S)
 
-    def _stream_once(self, last_event_id: int | None) -> Iterator[StreamEvent]:
-        request = self._till.stream_request(last_event_id)
-        connection = self._connection()
+    def _stream_once(self, reader: StreamReader) -> Iterator[StreamEvent]:
+        request = self._till.stream_request(reader.position)
+        connection = self._connected(QUIET_S)
         try:
-            connection.timeout = QUIET_S
-            connection.request(request.method, request.path, headers=dict(request.headers))
+            connection.request(request.method, self._path(request), headers=dict(request.headers))
             response = connection.getresponse()
-            if response.status != 200:
-                raise error_of(Answer(response.status, {}, response.read()))
-            yield from read_events(_lines(response))
+            if response.status != http.HTTPStatus.OK:
+                refusal = stream_refusal(Answer(response.status, {}, response.read()))
+                if refusal is not None:
+                    raise refusal
+                return
+            while line := response.readline():
+                event = reader.read(line)
+                if event is not None:
+                    yield event
         finally:
             connection.close()
 
@@ -234,22 +239,20 @@ class Tillgate:
     def _send(self, request: Request) -> Answer | Lost:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
-        is_new = connection is None
-        connection = connection or self._connection()
         try:
-            connection.timeout = request.timeout_s
-            if connection.sock is not None:
-                connection.sock.settimeout(request.timeout_s)
-            path = self._parts.path.rstrip("/") + request.path
-            connection.request(request.method, path, request.body, dict(request.headers))
+            connection = connection or self._connected(request.timeout_s)
+        except _LOST as error:
+            return Lost(f"no connection: {error or type(error).__name__}", was_reached=False)
+        try:
+            connection.sock.settimeout(request.timeout_s)
+            connection.request(
+                request.method, self._path(request), request.body, dict(request.headers)
+            )
             response = connection.getresponse()
             body = response.read()
-            if "json" in response.headers.get("Content-Type", "") and body:
-                json.loads(body)  # a body that is cut off is no answer
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except _LOST as error:
             connection.close()
-            was_refused = isinstance(error, ConnectionRefusedError) and is_new
-            return Lost(f"no answer: {error or type(error).__name__}", was_reached=not was_refused)
+            return Lost(f"no answer: {error or type(error).__name__}", was_reached=True)
         if response.will_close:
             connection.close()
         else:
@@ -258,13 +261,14 @@ class Tillgate:
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, headers, body)
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _path(self, request: Request) -> str:
+        return self._parts.path + request.path
+
+    def _connected(self, timeout_s: float) -> http.client.HTTPConnection:
         assert self._parts.hostname is not None
         is_https = self._parts.scheme == "https"
         kind = http.client.HTTPSConnection if is_https else http.client.HTTPConnection
-        return kind(self._parts.hostname, self._parts.port, timeout=QUIET_S)
-
-
-def _lines(response: http.client.HTTPResponse) -> Generator[str, None, None]:
-    while line := response.readline():
-        yield line.decode().rstrip("\r\n")
+        connection = kind(self._parts.hostname, self._parts.port, timeout=CONNECT_S)
+        connection.connect()
+        connection.sock.settimeout(timeout_s)
+        return connection

@@ -6,11 +6,14 @@ sent nothing. Both clients run the same ones, so they cannot differ.
 
 from __future__ import annotations
 
+import contextlib
+import http
 import json
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
@@ -26,7 +29,9 @@ from tillgate.client.errors import (
 )
 from tillgate.gateway.resources import PaymentResource, RefundResource
 
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 T = TypeVar("T")
+D = TypeVar("D")
 F = TypeVar("F", PaymentResource, RefundResource)
 
 PATIENCE_S = 120.0
@@ -34,15 +39,24 @@ PATIENCE_S = 120.0
 answers.
 """
 UNREACHED_S = 5.0
-"""How long a gateway that never took a connection is tried: nothing can have begun there."""
+"""How long a gateway that never took a connection is tried, and an address where something else
+answers: nothing can have begun there.
+"""
 WAIT_S = 30
 """One `Prefer: wait`: below what proxies cut off (nginx: 60 s)."""
 ANSWER_S = 15.0
 """How much longer than its wait an answer may take."""
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+CONNECT_S = 5.0
 AGAIN = frozenset({429, 500, 502, 503, 504})
 """Worth the same request again: it was not begun, or its key makes it harmless."""
+NOT_BEGUN = frozenset({"too_many_requests", "network_down"})
+"""The codes among them after which nothing was begun."""
+DECIDED = frozenset({409, 422})
+"""Refusals that the gateway gives only after it looked the key up. Any other one, after a try whose
+answer was lost, says nothing of that try: the key may have been revoked since.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +81,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer, or none that can be read."""
+    """No answer, or none that can be read.
+
+    Attributes:
+        was_reached: False when nothing was sent: there was no connection.
+    """
 
     reason: str
     was_reached: bool
@@ -169,14 +187,15 @@ class Till:
     def refunds(self, payment_id: str, query: Mapping[str, Any]) -> Talk[Page[RefundResource]]:
         """One page of a payment's refunds."""
         path = f"/v1/payments/{quote(payment_id, safe='')}/refunds"
-        answer = yield from self._asked("GET", _with(path, query))
-        page = _refunds.decode(answer.body)
+        page = yield from self._asked("GET", _with(path, query), _refunds.decode)
         return Page(page.refunds, page.next_cursor)
 
     def _until_final(
         self, path: str, body: dict[str, Any], key: str, decoder: msgspec.json.Decoder[F]
     ) -> Talk[F]:
         """Send the same until what it opened is final."""
+        if not _KEY.fullmatch(key):
+            raise ValueError("an idempotency key is 1 to 255 visible ASCII characters")
         until = self.now() + self.patience_s
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         content = json.dumps(body).encode()
@@ -184,8 +203,7 @@ class Till:
         while True:
             wait_s = self._wait_s(until)
             request = self._request("POST", path, headers, content, wait_s)
-            answer = yield from self._answered(request, until, key, found)
-            found = decoder.decode(answer.body)
+            _, found = yield from self._answered(request, until, decoder.decode, key, found)
             if found.final:
                 return found
             if self.now() >= until:
@@ -196,20 +214,17 @@ class Till:
     def get(self, payment_id: str, wait_s: int) -> Talk[PaymentResource]:
         """Read a payment."""
         path = f"/v1/payments/{quote(payment_id, safe='')}"
-        answer = yield from self._asked("GET", path, wait_s=wait_s)
-        return _payment.decode(answer.body)
+        return (yield from self._asked("GET", path, _payment.decode, wait_s=wait_s))
 
     def find(self, query: Mapping[str, Any]) -> Talk[Page[PaymentResource]]:
         """One page of payments."""
-        answer = yield from self._asked("GET", _with("/v1/payments", query))
-        page = _payments.decode(answer.body)
+        page = yield from self._asked("GET", _with("/v1/payments", query), _payments.decode)
         return Page(page.payments, page.next_cursor)
 
     def events(self, payment_id: str) -> Talk[list[PaymentEvent]]:
         """A payment's timeline."""
         path = f"/v1/payments/{quote(payment_id, safe='')}/events"
-        answer = yield from self._asked("GET", path)
-        return _events.decode(answer.body).events
+        return (yield from self._asked("GET", path, _events.decode)).events
 
     def cancel(self, payment_id: str) -> Talk[PaymentResource]:
         """Void a payment; the same again is harmless, so it is asked until it is over.
@@ -220,22 +235,20 @@ class Till:
         """
         until = self.now() + self.patience_s
         path = f"/v1/payments/{quote(payment_id, safe='')}/cancel"
+        found: PaymentResource | None = None
         while True:
             request = self._request("POST", path, {}, None, self._wait_s(until))
-            answer = yield from self._answered(request, until, None, None)
-            payment = _payment.decode(answer.body)
-            if answer.status == 200:
-                return payment
+            status, found = yield from self._answered(request, until, _payment.decode, None, found)
+            if status == 200:
+                return found
             if self.now() >= until:
-                raise OutcomeUnknown("still being cancelled", found=payment)
+                raise OutcomeUnknown("still being cancelled", found=found)
             yield Pause(self._pause_s(0))
 
     def identify(self, code: str) -> Talk[dict[str, Any]]:
         """What a scanned text is."""
         body = json.dumps({"code": code}).encode()
-        answer = yield from self._asked("POST", "/v1/codes/identify", body)
-        told: dict[str, Any] = json.loads(answer.body)
-        return told
+        return (yield from self._asked("POST", "/v1/codes/identify", _object, body))
 
     def stream_request(self, last_event_id: int | None) -> Request:
         """The request that opens the stream of events."""
@@ -243,12 +256,19 @@ class Till:
         return self._request("GET", "/v1/events", headers, None, 0)
 
     def _asked(
-        self, method: str, path: str, body: bytes | None = None, wait_s: int = 0
-    ) -> Talk[Answer]:
+        self,
+        method: str,
+        path: str,
+        decode: Callable[[bytes], D],
+        body: bytes | None = None,
+        wait_s: int = 0,
+    ) -> Talk[D]:
+        """What changes nothing: a refusal is a refusal, whatever was lost before it."""
         headers = {"Content-Type": "application/json"} if body is not None else {}
         until = self.now() + max(self.patience_s, float(wait_s))
         request = self._request(method, path, headers, body, wait_s)
-        return (yield from self._answered(request, until, None, None))
+        _, told = yield from self._answered(request, until, decode, None, None, changes=False)
+        return told
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None, wait_s: int
@@ -262,29 +282,46 @@ class Till:
         self,
         request: Request,
         until: float,
+        decode: Callable[[bytes], D],
         key: str | None,
         found: PaymentResource | RefundResource | None,
-    ) -> Talk[Answer]:
-        """The very same request until there is an answer that says something."""
-        tries, was_reached, began = 0, False, self.now()
+        *,
+        changes: bool = True,
+    ) -> Talk[tuple[int, D]]:
+        """The very same request until there is an answer that says something: its status and what
+        it holds.
+
+        Once a try may have begun what it asked for, no refusal of a later one may be told as
+        "nothing was charged".
+        """
+        tries, began = 0, self.now()
+        was_reached = may_have_begun = found is not None
         while True:
-            answer = yield request
-            assert answer is not None
-            if isinstance(answer, Answer) and answer.status < 400:
-                return answer
-            if isinstance(answer, Answer) and answer.status not in AGAIN:
-                raise error_of(answer)
-            was_reached = was_reached or isinstance(answer, Answer) or answer.was_reached
+            heard = yield request
+            assert heard is not None
+            told = _read(heard, decode)
+            if isinstance(told, tuple):
+                return told
+            if isinstance(told, ApiError):
+                if told.status not in AGAIN:
+                    if not may_have_begun or told.status in DECIDED:
+                        raise told
+                    raise OutcomeUnknown(_words(told), idempotency_key=key, found=found) from told
+                was_reached = True
+                may_have_begun = may_have_begun or (changes and told.code not in NOT_BEGUN)
+            else:
+                was_reached = was_reached or told.was_reached
+                may_have_begun = may_have_begun or (changes and told.was_reached)
             limit = until if was_reached else min(until, began + UNREACHED_S)
-            pause_s = max(self._pause_s(tries), _retry_after(answer))
+            pause_s = max(self._pause_s(tries), _retry_after(heard))
             if self.now() + pause_s >= limit:
-                if isinstance(answer, Answer) and key is None:
-                    raise error_of(answer)
+                if isinstance(told, ApiError) and not may_have_begun:
+                    raise told
                 raise OutcomeUnknown(
-                    _words(answer), idempotency_key=key, found=found, was_reached=was_reached
+                    _words(told), idempotency_key=key, found=found, was_reached=was_reached
                 )
             tries += 1
-            self.notice(_words(answer))
+            self.notice(_words(told))
             yield Pause(pause_s)
 
     def _wait_s(self, until: float) -> int:
@@ -340,6 +377,22 @@ def _with(path: str, query: Mapping[str, Any]) -> str:
     return f"{path}?{urlencode(said)}" if said else path
 
 
+def _read(heard: Answer | Lost, decode: Callable[[bytes], D]) -> tuple[int, D] | ApiError | Lost:
+    """What was heard: what it holds, a refusal of the gateway, or nothing that tells anything."""
+    if isinstance(heard, Lost):
+        return heard
+    if 200 <= heard.status < 300:
+        try:
+            return heard.status, decode(heard.body)
+        except ValueError:  # msgspec's errors are ValueErrors, too
+            return Lost(f"HTTP {heard.status} that cannot be read", was_reached=True)
+    if isinstance(_problem(heard.body).get("code"), str):
+        return error_of(heard)
+    # Of something in between: its 5xx may come after it passed the request on.
+    was_reached = heard.status >= 500 or heard.status == http.HTTPStatus.REQUEST_TIMEOUT
+    return Lost(f"HTTP {heard.status}, not from the gateway", was_reached=was_reached)
+
+
 def error_of(answer: Answer) -> ApiError:
     """The exception of a problem."""
     body = _problem(answer.body)
@@ -353,27 +406,86 @@ def error_of(answer: Answer) -> ApiError:
     kind = kinds.get(answer.status, Unavailable if is_ours else InvalidRequest)
     error = kind(answer.status, body)
     if isinstance(error, Conflict) and "payment" in body:
-        error.payment = msgspec.convert(body["payment"], PaymentResource)
+        with contextlib.suppress(msgspec.ValidationError):  # of a later release
+            error.payment = msgspec.convert(body["payment"], PaymentResource)
     return error
 
 
-def read_events(lines: Generator[str, None, None]) -> Generator[StreamEvent, None, None]:
-    """Events out of the lines of a stream (WHATWG HTML, 9.2.6: only what we send)."""
-    fields: dict[str, str] = {}
-    for line in lines:
-        if line:
-            name, _, value = line.partition(": ")
-            fields[name] = value
-        elif "data" in fields:
-            yield stream_event(fields)
-            fields = {}
-        else:
-            fields = {}
+def checked_key(api_key: str) -> str:
+    """The key as it can stand in a header.
+
+    Raises:
+        ValueError: it cannot, such as one that was read with the line's end.
+    """
+    if not _KEY.fullmatch(api_key):
+        raise ValueError("the API key is empty or holds a space, a line's end or no ASCII")
+    return api_key
 
 
-def stream_event(fields: Mapping[str, str]) -> StreamEvent:
-    """One event."""
-    return StreamEvent(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+def checked_address(base_url: str) -> str:
+    """The gateway's address without a slash at its end.
+
+    Raises:
+        ValueError: it is none.
+    """
+    is_clean = base_url.isascii() and base_url.isprintable() and " " not in base_url
+    try:
+        parts = urlsplit(base_url)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or port
+        is_one = False
+    if not (is_clean and is_one):
+        raise ValueError(f"{base_url!r} is not an address such as https://host")
+    if parts.username or parts.query or parts.fragment:
+        raise ValueError("the address of a gateway has no user, query or fragment")
+    return base_url.rstrip("/")
+
+
+class StreamReader:
+    """Events out of the lines of a stream (WHATWG HTML, 9.2.6: only what the gateway sends).
+
+    Attributes:
+        position: behind what to go on after a lost connection; None when nothing was told yet.
+    """
+
+    def __init__(self, position: int | None) -> None:
+        self.position = position
+        self._fields: dict[str, str] = {}
+
+    def clear(self) -> None:
+        """A connection is lost: an event that had not ended has not come."""
+        self._fields = {}
+
+    def read(self, line: bytes) -> StreamEvent | None:
+        """The event that this line ends, if it ends one.
+
+        Raises:
+            ValueError: no gateway says so.
+        """
+        text = line.decode().rstrip("\r\n")
+        if text:
+            name, _, value = text.partition(": ")
+            self._fields[name] = value
+            return None
+        fields, self._fields = self._fields, {}
+        if "id" in fields:
+            self.position = int(fields["id"])
+        if "data" not in fields or self.position is None:
+            return None
+        return StreamEvent(self.position, fields.get("event", ""), json.loads(fields["data"]))
+
+
+def stream_refusal(answer: Answer) -> ApiError | None:
+    """Why the stream will not open; None where it is worth another try."""
+    told = _read(answer, _object)
+    return told if isinstance(told, ApiError) and told.status not in AGAIN else None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    told = json.loads(body)
+    if not isinstance(told, dict):
+        raise ValueError("no object")
+    return told
 
 
 def _problem(body: bytes) -> dict[str, Any]:
@@ -389,7 +501,5 @@ def _retry_after(answer: Answer | Lost) -> float:
     return float(said) if said.isascii() and said.isdigit() and len(said) <= 4 else 0.0
 
 
-def _words(answer: Answer | Lost) -> str:
-    if isinstance(answer, Lost):
-        return answer.reason
-    return str(_problem(answer.body).get("detail") or f"HTTP {answer.status}")
+def _words(told: ApiError | Lost) -> str:
+    return told.reason if isinstance(told, Lost) else told.detail or str(told)

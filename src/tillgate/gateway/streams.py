@@ -35,10 +35,10 @@ class Streams:
         return len(self._listeners)
 
     async def listen(
-        self, merchant_id: str | None, store_id: str | None, after: int | None, pause_s: float
+        self, merchant_id: str | None, store_id: str | None, after: int, pause_s: float
     ) -> AsyncIterator[list[Placed]]:
-        """Events as they come, from behind `after`, or from now on; an empty list after each pause
-        without any. Ends when this process stops.
+        """Events as they come, from behind `after`; an empty list after each pause without any.
+        Ends when this process stops.
 
         Args:
             merchant_id: None for those of all merchants.
@@ -50,7 +50,7 @@ class Streams:
             StoreError: the store cannot be read.
         """
         news = asyncio.Event()
-        position = await self._store.last_position() if after is None else after
+        position = after
         self._listeners.add(news)
         self._ensure_look()
         try:

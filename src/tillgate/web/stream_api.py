@@ -92,7 +92,8 @@ class StreamApi:
                 group=GROUP,
                 summary="Follow what happens, live",
                 description="Server-sent events: `id`, `event` (the type) and `data`, the same JSON"
-                " that webhooks carry. Without `Last-Event-ID` it begins now. A comment comes every"
+                " that webhooks carry. Without `Last-Event-ID` it begins now, and"
+                " says at once where that is. A comment comes every"
                 f" {HEARTBEAT_S} s. A till hears of its own store only. Wants a key in the header,"
                 " or a ticket.",
                 permission=None,
@@ -140,8 +141,11 @@ class StreamApi:
             raise Problem(
                 "too_many_requests", "Too many streams are open here.", retry_after_s=HEARTBEAT_S
             )
+        after = _after(call)
+        if after is None:
+            after = await self._store.last_position()
         return StreamingResponse(
-            self._told(caller, _after(call)),
+            self._told(caller, after),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -156,8 +160,10 @@ class StreamApi:
             raise Problem("unauthorized", "A ticket works once and for 30 s.", path="?ticket")
         return caller
 
-    async def _told(self, caller: Caller, after: int | None) -> AsyncIterator[bytes]:
-        yield f"retry: {RETRY_MS}\n\n".encode()
+    async def _told(self, caller: Caller, after: int) -> AsyncIterator[bytes]:
+        # The id alone is no event (WHATWG HTML, 9.2.6), but where to go on for who loses the
+        # connection before the first one.
+        yield f"retry: {RETRY_MS}\nid: {after}\n\n".encode()
         quiet_s = 0
         events = self._streams.listen(caller.merchant_id, caller.store_id, after, pause_s=1)
         try:
