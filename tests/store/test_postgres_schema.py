@@ -19,6 +19,8 @@ from tillgate.store.postgres_statements import (
     OPEN_COLUMNS,
     SAVE_BATCH,
     SAVE_COLUMNS,
+    SELECT_EARLIER_OF_MANY,
+    SELECT_PAYMENTS,
     numbered,
     type_of,
 )
@@ -189,7 +191,6 @@ def full_url(postgres) -> str:
         ("SELECT_BY_KEY", ("M1", "key-1"), "uq_payment_merchant_id_idempotency_key"),
         ("SELECT_BY_ORDER", ("M1", "order-1"), "uq_payment_merchant_id_order_claim"),
         ("SELECT_WAITING", (2**62, 0, "", 500), "ix_payment_next_action_at"),
-        ("SELECT_LAST_ATTEMPT", ("M1", "order-1"), "ix_payment_order"),
     ],
 )
 def test_no_look_up_scans_the_table(full_url, name, values, index):
@@ -200,3 +201,39 @@ def test_no_look_up_scans_the_table(full_url, name, values, index):
         return scans(json.loads(row[0])[0]["Plan"])
 
     assert on(full_url, work, LOOKING) == [("Index Scan", index)]
+
+
+BY_REQUEST = ("Index Scan", "uq_payment_merchant_id_idempotency_key")
+BY_ORDER = ("Index Scan", "ix_payment_order")
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
+@pytest.mark.parametrize("is_analysed", [False, True], ids=["unknown", "analysed"])
+@pytest.mark.parametrize("count", [1, 100])
+def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed, count):
+    url = postgres.migrated()
+    if is_full:
+        fill(url)
+    if is_analysed:
+        postgres.sql("VACUUM ANALYZE payment", database=url.split("@/")[1].split("?")[0])
+    keys = [f"key-{n}" for n in range(count)]
+
+    def plan_of(text, *values):
+        async def work(connection):
+            [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values)
+            return scans(json.loads(row[0])[0]["Plan"])
+
+        return work
+
+    earlier = plan_of(SELECT_EARLIER_OF_MANY, ["M1"] * count, keys, keys)
+    if is_full:  # planned each time: an empty table may be read in any way
+        assert on(url, earlier, LOOKING) == [BY_REQUEST, BY_ORDER]
+
+    async def generic(connection):
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE look AS {SELECT_PAYMENTS}")
+        plan = await plan_of("EXECUTE look (NULL)")(connection)
+        await connection.execute("DEALLOCATE look")
+        return plan
+
+    assert on(url, generic, PINNED) == [("Index Scan", "pk_payment")]

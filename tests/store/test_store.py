@@ -15,7 +15,7 @@ from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import step
 from tillgate.core.results import Outcome
 from tillgate.core.webhooks import EndpointStatus
-from tillgate.store import KeyHeld, Opened, OrderHeld, Sql, Unmatched
+from tillgate.store import Earlier, KeyHeld, Opened, OrderHeld, Sql, Unmatched
 from tillgate.store.webhook_endpoints import Endpoint, create_endpoint
 from tillgate.store.webhook_log import list_deliveries
 
@@ -291,7 +291,7 @@ def test_the_last_attempt_of_an_order_is_the_newest(open_store):
     async def work(store):
         first = opening(1)
         owner, name = first.payment.order.merchant_id, first.payment.order.merchant_order_id
-        assert await store.load_last_attempt(owner, name) is None
+        assert await store.load_earlier(owner, "none", name) == Earlier(None, None)
         await store.open(first)
         report = Report(outcome=Outcome.FAILURE, code="RISK_REJECT")
         failed = step(first.payment, PayAnswered(report), NOW, ALIPAY_PLUS).payment
@@ -299,8 +299,13 @@ def test_the_last_attempt_of_an_order_is_the_newest(open_store):
         again = order(1, attempt=2, previous=first.payment.payment_request_id)
         second = replace(opening(2), payment=replace(opening(2).payment, order=again))
         assert await store.open(second) == Opened()
-        assert await store.load_last_attempt(owner, name) == second.payment
-        assert await store.load_last_attempt("another", name) is None
+        assert await store.load_earlier(owner, "none", name) == Earlier(None, second.payment)
+        assert await store.load_earlier("another", "none", name) == Earlier(None, None)
+        earlier = await store.load_earlier(owner, first.idempotency_key, name)
+        assert earlier.request is not None
+        assert earlier.request.payment == failed
+        assert earlier.request.code_fingerprint == first.code_fingerprint
+        assert earlier.attempt == second.payment
 
     with_store(open_store, work)
 
@@ -415,11 +420,52 @@ def test_waiting_payments_come_in_batches_that_meet_without_gap_or_repeat(open_s
     with_store(open_store, work)
 
 
+def test_look_ups_at_once_are_not_mixed_up(open_store):
+    async def work(store):
+        given = [opening(n) for n in range(40)]
+        await asyncio.gather(*(store.open(each) for each in given))
+        keys = [each.payment.payment_request_id for each in given]
+        looks = [store.load(key) for key in (*keys, "pay_none", *reversed(keys))]
+        payments = [each.payment for each in given]
+        assert await asyncio.gather(*looks) == [*payments, None, *reversed(payments)]
+        found = await asyncio.gather(
+            *(
+                store.load_earlier(
+                    each.payment.order.merchant_id,
+                    each.idempotency_key if n % 2 else "none",
+                    each.payment.order.merchant_order_id if n % 3 else "none",
+                )
+                for n, each in enumerate(given)
+            )
+        )
+        for n, (each, earlier) in enumerate(zip(given, found, strict=True)):
+            assert (earlier.request and earlier.request.payment) == (
+                each.payment if n % 2 else None
+            )
+            assert earlier.attempt == (each.payment if n % 3 else None)
+
+    with_store(open_store, work)
+
+
+def test_a_look_up_that_nobody_waits_for_any_more_harms_no_other(open_store):
+    async def work(store):
+        await store.open(opening())
+        key = opening().payment.payment_request_id
+        looks = [asyncio.ensure_future(store.load(key)) for _ in range(3)]
+        await asyncio.sleep(0)
+        looks[1].cancel()
+        assert await looks[0] == await looks[2] == opening().payment
+        assert await store.load(key) == opening().payment
+
+    with_store(open_store, work)
+
+
 def test_a_name_that_no_row_can_have_is_not_found(open_store):
     async def work(store):
         await store.open(opening())
         assert await store.load("pay_\0") is None
-        assert await store.load_request("M1", "key\0") is None
+        assert await store.load("pay_\ud800") is None
+        assert await store.load_earlier("M1", "key\0", "o") == Earlier(None, None)
         assert await store.read(Sql("SELECT 1 FROM payment WHERE store_id = ?", ("\0",))) in (
             [],
             (),

@@ -110,14 +110,16 @@ class Acceptance:
             StoreError: the store is not available; nothing was sent.
         """
         # First of all: a repeat is answered whatever has become of settings and routes since.
-        earlier = await self._store.load_request(merchant.id, idempotency_key)
-        if earlier is not None:
-            return self._replayed(caller, earlier, asked)
+        earlier = await self._store.load_earlier(
+            merchant.id, idempotency_key, asked.merchant_order_id
+        )
+        if earlier.request is not None:
+            return self._replayed(caller, earlier.request, asked)
         store, terminal = _place(caller, merchant, asked)
         identified = await self._identified(asked.code)
         connector = self._connector(identified)
         self._follower.check_admitted(connector.name)
-        last = await self._store.load_last_attempt(merchant.id, asked.merchant_order_id)
+        last = earlier.attempt
         now = self._clock.now()
         order = Order(
             merchant_id=merchant.id,

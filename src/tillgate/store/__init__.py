@@ -95,6 +95,19 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What a merchant asked for before.
+
+    Attributes:
+        request: the one with the same idempotency key.
+        attempt: the newest payment of the same order.
+    """
+
+    request: Request | None
+    attempt: Payment | None
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The payment is durable."""
 
@@ -199,12 +212,10 @@ class Store(Protocol):
         """The payment as last saved."""
         ...
 
-    async def load_last_attempt(self, merchant_id: str, merchant_order_id: str) -> Payment | None:
-        """The newest payment of a merchant's order."""
-        ...
-
-    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
-        """The payment that this merchant opened with this key."""
+    async def load_earlier(
+        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
+    ) -> Earlier:
+        """What this merchant opened with this key, and for this order."""
         ...
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:

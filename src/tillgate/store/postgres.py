@@ -17,6 +17,7 @@ from tillgate.core.errors import StaleVersion, StoreError
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import (
     REPORT_LIMIT_S,
+    Earlier,
     History,
     KeyHeld,
     MerchantEvent,
@@ -24,7 +25,6 @@ from tillgate.store import (
     Opening,
     OrderHeld,
     Placed,
-    Request,
     Row,
     Sql,
     T,
@@ -36,6 +36,7 @@ from tillgate.store.postgres_connections import (
     FAULTS,
     LOOKING,
     PATIENT,
+    PINNED,
     QUICK,
     Connection,
     Connections,
@@ -43,13 +44,16 @@ from tillgate.store.postgres_connections import (
     state_of,
     store_error,
 )
+from tillgate.store.postgres_reader import BatchReader, can_hold
 from tillgate.store.postgres_statements import (
     OPEN_BATCH,
     SAVE_BATCH,
     SELECT_ALL_EVENTS,
+    SELECT_EARLIER_OF_MANY,
     SELECT_LAST_POSITION,
     SELECT_MERCHANT_EVENTS,
     SELECT_NEWER,
+    SELECT_PAYMENTS,
     SETTLE_OPEN,
     SETTLE_SAVE,
     arrays,
@@ -62,6 +66,7 @@ from tillgate.store.rows import (
     merchant_event_values,
     opening_values,
     state_values,
+    to_earlier,
     to_history,
     to_payment,
     to_placed,
@@ -75,13 +80,13 @@ from tillgate.store.statements import (
     SELECT_BY_KEY,
     SELECT_BY_ORDER,
     SELECT_HISTORY,
-    SELECT_LAST_ATTEMPT,
-    SELECT_PAYMENT,
     SELECT_WAITING,
 )
 
-READERS, WORKERS, REPORTERS = 4, 4, 1
-"""Connections of one process, beside its two writers: for look-ups, transactions and reports."""
+READERS, WORKERS, REPORTERS = 2, 4, 1
+"""Connections of one process, for look-ups, transactions and reports; beside them two writers and
+two readers of the payment path have one each.
+"""
 TRANSACTION_TRIES_MAX = 20
 """How often a transaction is begun anew; each lost race means that somebody else made progress."""
 OPEN_TRIES_MAX = 3
@@ -101,6 +106,8 @@ class PostgresStore:
         self._url = url
         self._opener = BatchWriter(url, OPEN_BATCH, SETTLE_OPEN)
         self._saver = BatchWriter(url, SAVE_BATCH, SETTLE_SAVE)
+        self._payments = BatchReader(Connections(url, PINNED, 1), SELECT_PAYMENTS)
+        self._earlier = BatchReader(Connections(url, LOOKING, 1), SELECT_EARLIER_OF_MANY)
         self._readers = Connections(url, LOOKING, READERS)
         self._workers = Connections(url, QUICK, WORKERS)
         self._reporters = Connections(url, PATIENT, REPORTERS)
@@ -123,8 +130,9 @@ class PostgresStore:
 
     async def _holder(self, opening: Opening) -> KeyHeld | OrderHeld | None:
         order = opening.payment.order
-        if request := await self.load_request(order.merchant_id, opening.idempotency_key):
-            return KeyHeld(request)
+        values = (order.merchant_id, opening.idempotency_key)
+        if row := await self._one(SELECT_BY_KEY, *values):
+            return KeyHeld(to_request(row))
         row = await self._one(SELECT_BY_ORDER, order.merchant_id, order.merchant_order_id)
         return OrderHeld(to_payment(row)) if row else None
 
@@ -152,16 +160,13 @@ class PostgresStore:
             raise StaleVersion(f"version {payment.version - 1} was replaced already")
 
     async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
-        row = await self._one(SELECT_PAYMENT, payment_request_id)
-        return to_payment(row) if row else None
+        rows = await self._payments.look(payment_request_id)
+        return to_payment(rows[0]) if rows else None
 
-    async def load_last_attempt(self, merchant_id: str, merchant_order_id: str) -> Payment | None:
-        row = await self._one(SELECT_LAST_ATTEMPT, merchant_id, merchant_order_id)
-        return to_payment(row) if row else None
-
-    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
-        row = await self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
-        return to_request(row) if row else None
+    async def load_earlier(
+        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
+    ) -> Earlier:
+        return to_earlier(await self._earlier.look(merchant_id, idempotency_key, merchant_order_id))
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
         row = await self._one(SELECT_BODY, payment_request_id)
@@ -237,15 +242,19 @@ class PostgresStore:
         await self.transact(work)
 
     async def close(self) -> None:
-        for each in (self._opener, self._saver, self._readers, self._workers, self._reporters):
+        for writer in (self._opener, self._saver):
+            await writer.close()
+        for reader in (self._payments, self._earlier):
+            await reader.close()
+        for each in (self._readers, self._workers, self._reporters):
             await each.close()
 
     async def _one(self, text: str, *values: Any) -> Any:
         return next(iter(await self._all(text, *values)), None)
 
     async def _all(self, text: str, *values: Any) -> Sequence[Any]:
-        if any(isinstance(value, str) and "\0" in value for value in values):
-            return ()  # PostgreSQL can't hold such a text, so that no row has it
+        if not all(map(can_hold, values)):
+            return ()
         return await self._readers.fetch(numbered(text), values)
 
 

@@ -163,6 +163,25 @@ SELECT_NEWER = (
     " JOIN payment ON payment.payment_request_id = known.id AND payment.version > known.version"
 )
 
+SELECT_PAYMENTS = (
+    f"SELECT n, {', '.join(f'payment.{name}' for name in PAYMENT_COLUMNS)}"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n)"
+    " JOIN payment ON payment.payment_request_id = asked.id"
+)
+_OF_REQUEST = f"{', '.join(PAYMENT_COLUMNS)}, code_fingerprint, expires_in_s"
+_ASKED = (
+    "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS asked (merchant, key, ordr, n)"
+)
+SELECT_EARLIER_OF_MANY = (
+    f"SELECT n, 1 AS is_request, found.* FROM {_ASKED}"
+    f" CROSS JOIN LATERAL (SELECT {_OF_REQUEST} FROM payment"
+    " WHERE merchant_id = asked.merchant AND idempotency_key = asked.key LIMIT 1) AS found"
+    f" UNION ALL SELECT n, 0, found.* FROM {_ASKED}"
+    f" CROSS JOIN LATERAL (SELECT {_OF_REQUEST} FROM payment"
+    " WHERE merchant_id = asked.merchant AND merchant_order_id = asked.ordr"
+    " ORDER BY payment_request_id DESC LIMIT 1) AS found"
+)
+
 
 @cache
 def numbered(text: str) -> str:

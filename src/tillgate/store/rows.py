@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from tillgate.core.model import (
     Status,
 )
 from tillgate.core.money import Money
-from tillgate.store import History, MerchantEvent, Opening, Placed, Request, Unmatched
+from tillgate.store import Earlier, History, MerchantEvent, Opening, Placed, Request, Unmatched
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -249,6 +249,17 @@ def to_request(row: Mapping[str, Any]) -> Request:
         code_fingerprint=row["code_fingerprint"],
         expires_in_s=row["expires_in_s"],
     )
+
+
+def to_earlier(rows: Iterable[Mapping[str, Any]]) -> Earlier:
+    """Read the rows of `SELECT_EARLIER`: at most one of each kind."""
+    request = attempt = None
+    for row in rows:
+        if row["is_request"]:
+            request = to_request(row)
+        else:
+            attempt = to_payment(row)
+    return Earlier(request, attempt)
 
 
 _FOR_EVER = 2**62

@@ -20,6 +20,7 @@ from typing import Any
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import (
+    Earlier,
     History,
     KeyHeld,
     MerchantEvent,
@@ -27,7 +28,6 @@ from tillgate.store import (
     Opening,
     OrderHeld,
     Placed,
-    Request,
     Row,
     Sql,
     T,
@@ -43,6 +43,7 @@ from tillgate.store.rows import (
     merchant_event_values,
     opening_values,
     state_values,
+    to_earlier,
     to_history,
     to_payment,
     to_placed,
@@ -58,8 +59,8 @@ from tillgate.store.statements import (
     SELECT_BODY,
     SELECT_BY_KEY,
     SELECT_BY_ORDER,
+    SELECT_EARLIER,
     SELECT_HISTORY,
-    SELECT_LAST_ATTEMPT,
     SELECT_PAYMENT,
     SELECT_WAITING,
 )
@@ -154,13 +155,11 @@ class SqliteStore:
         row = self._one(SELECT_PAYMENT, payment_request_id)
         return to_payment(row) if row else None
 
-    async def load_last_attempt(self, merchant_id: str, merchant_order_id: str) -> Payment | None:
-        row = self._one(SELECT_LAST_ATTEMPT, merchant_id, merchant_order_id)
-        return to_payment(row) if row else None
-
-    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
-        row = self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
-        return to_request(row) if row else None
+    async def load_earlier(
+        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
+    ) -> Earlier:
+        values = (merchant_id, idempotency_key, merchant_id, merchant_order_id)
+        return to_earlier(self._all(SELECT_EARLIER, *values))
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
         row = self._one(SELECT_BODY, payment_request_id)

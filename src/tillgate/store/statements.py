@@ -27,9 +27,13 @@ SELECT_BY_KEY = (
     " WHERE merchant_id = ? AND idempotency_key = ?"
 )
 SELECT_BY_ORDER = f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND order_claim = ?"
-SELECT_LAST_ATTEMPT = (
-    f"SELECT {_SELECTED} FROM payment WHERE merchant_id = ? AND merchant_order_id = ?"
-    " ORDER BY payment_request_id DESC LIMIT 1"
+_OF_REQUEST = f"{_SELECTED}, code_fingerprint, expires_in_s"
+SELECT_EARLIER = (
+    f"SELECT {_OF_REQUEST}, 1 AS is_request FROM payment"
+    " WHERE merchant_id = ? AND idempotency_key = ?"
+    f" UNION ALL SELECT * FROM (SELECT {_OF_REQUEST}, 0 FROM payment"
+    " WHERE merchant_id = ? AND merchant_order_id = ?"
+    " ORDER BY payment_request_id DESC LIMIT 1) AS attempt"
 )
 SELECT_WAITING = (
     f"SELECT {_SELECTED} FROM payment"
