@@ -415,8 +415,12 @@ def test_behind_a_pooler_nothing_outlives_its_transaction(postgres):
             await store.save(done, history(done, "x"), keep_body=False)
             await store.load(done.payment_request_id)
             connections = [store._opener._connection, store._saver._connection]
+            connections += store._payments._connections._idle
+            await store.load_earlier("M1", "key-1", "order-1")
+            connections += store._earlier._connections._idle
+            await store.load_history(done.payment_request_id)
             connections += store._readers._idle
-            assert len(connections) == 3
+            assert len(connections) == 5
             for each in connections:
                 assert await each.fetch("SELECT name FROM pg_prepared_statements") == []
                 assert await each.fetchval("SHOW enable_seqscan") == "on"

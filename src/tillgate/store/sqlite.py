@@ -217,6 +217,8 @@ class SqliteStore:
     def _all(self, statement: str, *values: str | int | bytes | None) -> list[Any]:
         try:
             return self._reader.execute(statement, values).fetchall()
+        except UnicodeEncodeError:
+            return []  # half a surrogate pair: no row can hold such a text
         except sqlite3.Error as error:
             raise StoreError(f"the database could not be read: {error}") from None
 
