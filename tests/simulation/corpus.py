@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from secrets import randbelow
 
 CORE = (1, 7, 8, 20, 319090116)
@@ -10,5 +11,7 @@ network forgot (8), an answer older than a success (20), read-lag after a reopen
 """
 GATEWAY = (70, 77)
 """A till that asked again after a restart (70), and a look that a world was left before (77)."""
-FRESH = randbelow(10**9)
-"""Drawn anew by each run; the header of the test run names it."""
+FRESH = int(os.environ.setdefault("TESTS_SEED", str(randbelow(10**9))))
+"""Drawn anew by each run, once for all its processes; the header of the test run names it, and
+`TESTS_SEED` brings it back.
+"""
