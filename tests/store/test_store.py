@@ -9,13 +9,17 @@ from datetime import timedelta
 import pytest
 
 from tests.store.store_side import NOW, history, opening, order, paid, told, with_store
+from tillgate.core.access import Caller, Role
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
 from tillgate.core.model import Call, Closing, PayAnswered, PaymentId, Receipt, Report, Status
 from tillgate.core.pacing import ALIPAY_PLUS
 from tillgate.core.payment import step
 from tillgate.core.results import Outcome
 from tillgate.core.webhooks import EndpointStatus
+from tillgate.gateway.streams import Streams
 from tillgate.store import Earlier, KeyHeld, Opened, OrderHeld, Sql, Unmatched
+from tillgate.store.registry import load_directory, load_keys
+from tillgate.store.tickets import keep_ticket, take_ticket
 from tillgate.store.webhook_endpoints import Endpoint, create_endpoint
 from tillgate.store.webhook_log import list_deliveries
 
@@ -470,5 +474,65 @@ def test_a_name_that_no_row_can_have_is_not_found(open_store):
             [],
             (),
         )
+
+    with_store(open_store, work)
+
+
+def test_old_tickets_are_forgotten_and_a_strange_one_writes_nothing(open_store):
+    async def work(store):
+        for second in (1, 2, 900):
+            until = NOW + timedelta(seconds=second)
+            await keep_ticket(store, f"until-{second}", "tg_test_1", NOW, until)
+        later = NOW + timedelta(seconds=500)
+        await keep_ticket(store, "new", "tg_test_1", later, later + timedelta(seconds=30))
+        rows = await store.read(Sql("SELECT ticket_hash FROM event_ticket ORDER BY ticket_hash"))
+        assert [row["ticket_hash"] for row in rows] == ["new", "until-900"]
+        assert await take_ticket(store, "until-1", later) is None
+        assert await take_ticket(store, "until-900", later) == "tg_test_1"
+        assert await take_ticket(store, "until-900", later) is None
+        assert await take_ticket(store, "new", later + timedelta(seconds=31)) is None
+
+    with_store(open_store, work)
+
+
+def test_a_key_that_nothing_can_read_keeps_no_other_from_being_read(open_store):
+    """Such as one of a later release that is being rolled out: else no revocation would count."""
+
+    async def work(store):
+        def insert():
+            for key_id, roles, until in (("a", "operator,king", 2**62), ("b", "operator", None)):
+                yield Sql(
+                    "INSERT INTO api_key (key_id, key_hash, operator_id, roles, label, created_at,"
+                    " expires_at) VALUES (?, ?, 'x', ?, '', 0, ?)",
+                    (key_id, key_id, roles, until),
+                )
+
+        await store.transact(insert)
+        _, directory = await load_directory(store)
+        assert {key.caller.key_id: key.caller.roles for key in directory.keys} == {
+            "a": {Role.OPERATOR},
+            "b": {Role.OPERATOR},
+        }
+        assert len(await load_keys(store, None, "", 9)) == 2
+
+    with_store(open_store, work)
+
+
+def test_a_quiet_listener_is_spoken_to_while_others_are_busy(open_store):
+    """A pause passes also for who is woken again and again by nothing of his."""
+
+    async def work(store):
+        caller = Caller(key_id="k", roles=frozenset(), merchant_id="quiet")
+        streams = Streams(store)
+        heard = streams.listen(caller, 0, pause_s=0.2)
+        first = asyncio.ensure_future(anext(heard))
+        async with asyncio.timeout(10):
+            while not first.done():
+                streams._wake(None)
+                await store.last_position()
+                await asyncio.sleep(0)
+        assert first.result() == []
+        await heard.aclose()
+        streams.stop()
 
     with_store(open_store, work)

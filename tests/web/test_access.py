@@ -144,6 +144,34 @@ def test_a_revocation_ends_open_streams_within_a_second_or_so(tmp_path):
     assert run(tmp_path, work).startswith(b"retry:")
 
 
+def test_a_stream_ends_and_is_kept_open_whatever_others_do(tmp_path):
+    """News of another merchant is neither a heartbeat nor a reason to forget it."""
+
+    async def work(api):
+        key = await new_till(api)
+        is_over = False
+
+        async def others():
+            number = 0
+            while not is_over:
+                number += 1
+                await pays_with(api, OTHER_API_KEY, number)
+
+        url = f"{api.url}/v1/events"
+        async with api.session.get(url, headers=bearer(key["key"])) as response:
+            assert response.status == 200
+            busy = asyncio.create_task(others())
+            await api.admin("POST", f"/keys/{key['id']}/revoke")
+            try:
+                async with asyncio.timeout(5):
+                    return await response.content.read()
+            finally:
+                is_over = True
+                await busy
+
+    assert b"data" not in run(tmp_path, work)
+
+
 def test_a_rotated_key_opens_until_its_end_and_the_new_one_for_the_same(tmp_path):
     async def work(api):
         key = await new_till(api)
@@ -307,6 +335,22 @@ WRONG = [
         "invalid_field",
         "$.expires_at",
     ),
+    *(
+        (
+            "POST",
+            "/keys",
+            {"roles": ["operator"], "operator_id": "x", "expires_at": at},
+            422,
+            "invalid_field",
+            "$.expires_at",
+        )
+        for at in ("9999-12-31T23:59:59-01:00", "2200-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00")
+    ),
+    ("PATCH", "/merchants/%00", {"closed": True}, 404, "not_there", None),
+    ("POST", "/merchants/a%00/stores", STORE, 404, "not_there", None),
+    ("POST", "/keys/%00/revoke", None, 404, "not_there", None),
+    ("POST", "/keys/%7f/rotate", None, 404, "not_there", None),
+    ("POST", "/payments/%00/resolve", None, 404, "payment_not_found", None),
     ("POST", "/keys/tg_test_nobody/rotate", None, 404, "not_there", None),
     ("POST", "/keys/tg_test_nobody/revoke", None, 404, "not_there", None),
     ("POST", "/keys/tg_test_1/rotate", {"overlap_s": -1}, 422, "invalid_field", "$.overlap_s"),

@@ -192,6 +192,8 @@ def test_nobody_finds_what_is_not_his(tmp_path):
         ("limit=5.0", "invalid_parameter", "?limit"),
         ("created_from=yesterday", "invalid_parameter", "?created_from"),
         ("created_from=2026-01-31T00:00:00", "invalid_parameter", "?created_from"),
+        ("created_before=9999-12-31T23:59:59.999999Z", "invalid_parameter", "?created_before"),
+        ("created_from=0001-01-01T00:00:00%2B01:00", "invalid_parameter", "?created_from"),
         ("cursor=x", "invalid_parameter", "?cursor"),
         ("cursor=%00", "invalid_parameter", "?cursor"),
         ("cursor=pay_1%27%20OR%201=1", "invalid_parameter", "?cursor"),

@@ -21,6 +21,7 @@ from tests.support import (
     paid,
     signed_answer,
 )
+from tillgate.web.stream_api import LISTENERS_OF_A_KEY_MAX
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -163,6 +164,54 @@ def test_a_ticket_opens_one_stream_once(tmp_path):
     assert ticket.encode() not in b"".join(
         path.read_bytes() for path in tmp_path.iterdir() if path.is_file()
     )
+
+
+def test_a_ticket_opens_one_of_many_streams_at_once(tmp_path):
+    async def work(api):
+        async with api.session.post(
+            f"{api.url}/v1/events/tickets", headers=bearer(API_KEY)
+        ) as response:
+            ticket = (await response.json())["ticket"]
+
+        async def opens():
+            async with api.session.get(f"{api.url}/v1/events?ticket={ticket}") as response:
+                return response.status
+
+        return await asyncio.gather(*(opens() for _ in range(10)))
+
+    assert sorted(run(tmp_path, work)) == [200] + [401] * 9
+
+
+def test_a_head_answers_and_is_no_stream(tmp_path):
+    async def work(api):
+        told = []
+        for _ in range(3):  # on one connection
+            async with asyncio.timeout(5):
+                url = f"{api.url}/v1/events"
+                async with api.session.head(url, headers=bearer(API_KEY)) as response:
+                    told.append((response.status, response.headers["Content-Type"]))
+        return told, (await api.get("/v1/payments"))[0]
+
+    told, after = run(tmp_path, work)
+    assert [(status, kind.split(";")[0]) for status, kind in told] == [
+        (200, "text/event-stream")
+    ] * 3
+    assert after == 200
+
+
+def test_one_key_never_takes_every_stream(tmp_path):
+    async def work(api):
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(LISTENERS_OF_A_KEY_MAX):
+                await stack.enter_async_context(listening(api))
+            more = await api.get("/v1/events")
+            async with listening(api, TILL_KEY) as stream:
+                await pay(api, 1, TILL_KEY)
+                return more, await stream.next()
+
+    (status, told), event = run(tmp_path, work)
+    assert (status, told["code"]) == (429, "too_many_requests")
+    assert event["event"] == "payment.succeeded"
 
 
 def test_without_a_key_or_with_a_strange_place_there_is_no_stream(tmp_path):

@@ -37,6 +37,10 @@ def serve_gateway(arguments: argparse.Namespace) -> int:
     # Who wants any free port for tills wants one for operators, too: several run side by side.
     fallback = Address(settings.admin_listen.host, 0) if is_any else settings.admin_listen
     admin = _listen(arguments.admin_listen, fallback)
+    if port_of(listener) == port_of(admin):
+        raise ConfigError(
+            [f"tills and operators need a port each, and both are to have {port_of(admin)}"]
+        )
     # Imported late: a wrong setting is told at once.
     from tillgate.web.app import ByPort
     from tillgate.wiring import build_gateway

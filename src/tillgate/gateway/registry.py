@@ -46,6 +46,7 @@ class Registry:
         self._used: dict[str, datetime] = {}
         self._saved: dict[str, datetime] = {}
         self._look: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
 
     @property
     def merchants(self) -> Mapping[str, Merchant]:
@@ -111,8 +112,9 @@ class Registry:
 
     async def refresh(self) -> None:
         """Read everything anew if it has changed."""
-        if await version_of(self._store) != self._version:
-            self._version, self._directory = await load_directory(self._store)
+        async with self._reading:  # an older reading must not replace a newer one
+            if await version_of(self._store) != self._version:
+                self._version, self._directory = await load_directory(self._store)
 
     async def after(self, change: Awaitable[object]) -> None:
         """Make a change, and know it here at once."""

@@ -1,8 +1,8 @@
 """Live events: who listens is woken when something new may be read, whichever node wrote it.
 
-One look per process at the store's last position, several times a second while anybody listens;
-each listener then reads its own events from where it stands. Nothing is kept in memory that could
-be lost: the store is the stream.
+One look per process at what is new in the store, several times a second while anybody listens; each
+listener of a merchant that has news then reads its own events from where it stands. Nothing is kept
+in memory that could be lost: the store is the stream.
 """
 
 from __future__ import annotations
@@ -11,12 +11,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from tillgate.core.access import Caller
 from tillgate.core.errors import StoreError
 from tillgate.store import Placed, Store
 
 LOOK_INTERVAL_S = 0.2
 """A result that lands on another node is seen within this and a read. Design: up to 250 ms."""
 BATCH = 100
+NEWS_MAX = 500
+"""More news than this in one look wakes everybody: cheaper than to ask whose they are."""
+
+
+class Listener:
+    """Who listens, and whether something of his merchant may have come."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+        self.news = asyncio.Event()
 
 
 class Streams:
@@ -24,8 +35,8 @@ class Streams:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._position = 0
-        self._listeners: set[asyncio.Event] = set()
+        self._position: int | None = None
+        self._listeners: set[Listener] = set()
         self._look: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -34,64 +45,86 @@ class Streams:
         """How many listen."""
         return len(self._listeners)
 
+    def count_of(self, key_id: str) -> int:
+        """How many listen with this key."""
+        return sum(each.caller.key_id == key_id for each in self._listeners)
+
     async def listen(
-        self, merchant_id: str | None, store_id: str | None, after: int, pause_s: float
+        self, caller: Caller, after: int, pause_s: float
     ) -> AsyncIterator[list[Placed]]:
-        """Events as they come, from behind `after`; an empty list after each pause without any.
-        Ends when this process stops.
+        """What this caller may hear, as it comes, from behind `after`; an empty list after each
+        pause without any, whatever happens to others. Ends when this process stops.
 
         Args:
-            merchant_id: None for those of all merchants.
-            store_id: None for those of all stores.
+            caller: without a merchant it hears of all; without a store, of all of its merchant.
             after: a position that was told before.
             pause_s: how long nothing may be said.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        news = asyncio.Event()
-        position = after
-        self._listeners.add(news)
+        listener, position = Listener(caller), after
+        self._listeners.add(listener)
         self._ensure_look()
+        loop = asyncio.get_running_loop()
+        quiet_until = loop.time() + pause_s
         try:
             while not self._is_stopping:
-                news.clear()
+                listener.news.clear()
                 batch = await self._store.load_events(
-                    merchant_id, store_id=store_id, after=position, limit=BATCH
+                    caller.merchant_id, store_id=caller.store_id, after=position, limit=BATCH
                 )
                 if batch:
                     position = batch[-1].position
                     yield list(batch)
-                elif not await _within(news, pause_s):
+                    quiet_until = loop.time() + pause_s
+                elif not await _until(listener.news, quiet_until):
                     yield []
+                    quiet_until = loop.time() + pause_s
         finally:
-            self._listeners.discard(news)
+            self._listeners.discard(listener)
 
     def stop(self) -> None:
         """End every stream. Safe to call twice."""
         self._is_stopping = True
-        for news in self._listeners:
-            news.set()
+        self._wake(None)
 
     def _ensure_look(self) -> None:
         if self._look is None or self._look.done():
+            self._position = None
             self._look = asyncio.get_running_loop().create_task(self._look_for_news())
 
     async def _look_for_news(self) -> None:
         while self._listeners and not self._is_stopping:
             # A store that cannot be read now is looked at again; who listens hears it himself.
             with contextlib.suppress(StoreError):
-                position = await self._store.last_position()
-                if position != self._position:
-                    self._position = position
-                    for news in self._listeners:
-                        news.set()
+                await self._look_once()
             await asyncio.sleep(LOOK_INTERVAL_S)
 
+    async def _look_once(self) -> None:
+        position = await self._store.last_position()
+        if position == self._position:
+            return
+        merchants: set[str] | None = None
+        if self._position is not None:
+            news = await self._store.load_events(None, after=self._position, limit=NEWS_MAX)
+            if len(news) < NEWS_MAX:
+                merchants = {placed.event.merchant_id for placed in news}
+        self._position = position
+        self._wake(merchants)
 
-async def _within(news: asyncio.Event, seconds: float) -> bool:
+    def _wake(self, merchants: set[str] | None) -> None:
+        """Those of these merchants and those who hear of all; None wakes everybody."""
+        for listener in self._listeners:
+            merchant_id = listener.caller.merchant_id
+            if merchants is None or merchant_id is None or merchant_id in merchants:
+                listener.news.set()
+
+
+async def _until(news: asyncio.Event, moment: float) -> bool:
+    """Whether there was news before that moment of the loop's clock."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(moment):
             await news.wait()
     except TimeoutError:
         return False

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tillgate.core.errors import StoreError
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision under `migrations/versions`; a test keeps the two together."""
 
 

@@ -63,9 +63,10 @@ class BatchReader:
                 size = min(len(self._queue), BATCH_MAX)
                 await self._look([self._queue.popleft() for _ in range(size)])
         finally:
-            self._running = None
+            self._running = asyncio.create_task(self._run()) if self._queue else None
 
     async def _look(self, batch: list[_Asked]) -> None:
+        reason = "the look-up was given up"
         try:
             rows = await self._connections.fetch(
                 self._statement, arrays(values for values, _ in batch)
@@ -77,12 +78,11 @@ class BatchReader:
                 if not waiting.done():
                     waiting.set_result(mine)
         except StoreError as error:
-            for _, waiting in batch:
-                if not waiting.done():
-                    waiting.set_exception(StoreError(str(error)))
+            reason = str(error)
         finally:
             for _, waiting in batch:
-                waiting.cancel()  # a fault of ours must not leave anybody waiting
+                if not waiting.done():
+                    waiting.set_exception(StoreError(reason))
 
 
 def can_hold(value: object) -> bool:

@@ -92,8 +92,11 @@ def to_microseconds(at: datetime) -> int:
 
 
 def from_microseconds(value: int) -> datetime:
-    """The way back, aware UTC."""
-    return _EPOCH + timedelta(microseconds=value)
+    """The way back, aware UTC; what no datetime can hold becomes the last one that is."""
+    try:
+        return _EPOCH + timedelta(microseconds=value)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _time(value: int | None) -> datetime | None:

@@ -215,6 +215,7 @@ event_ticket = Table(
     Column("ticket_hash", Text, primary_key=True),
     Column("key_id", Text, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Index("ix_event_ticket_expires_at", "expires_at"),
     sqlite_with_rowid=False,
 )
 

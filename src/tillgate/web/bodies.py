@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -28,6 +29,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _WHOLE = re.compile(r"-?[0-9]{1,19}\Z")
 _DIGITS_MAX = 30
 """More digits than any field takes; a longer number is read as one that is too large."""
+
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Moments that are taken. What lies beyond, some datetime or some database cannot hold."""
+
+
+def holds_control(text: str) -> bool:
+    """Whether a text holds a character that no name has."""
+    return _CONTROL.search(text) is not None
 
 
 async def read_body(request: Request) -> bytes:
@@ -67,9 +77,12 @@ def parse(body: bytes, type_: type[T]) -> T:
         # JSON's own errors repeat the text, which may hold a payment code.
         raise Problem("malformed_json", "The body is not JSON in UTF-8.", path="$") from None
     try:
-        return msgspec.convert(document, type_, strict=True)
+        read = msgspec.convert(document, type_, strict=True)
     except msgspec.ValidationError as error:
         raise _field_problem(str(error)) from None
+    for name in _strange_moments(read):
+        raise Problem("invalid_field", _MOMENT, path=f"$.{name}")
+    return read
 
 
 def read_query(request: Request, type_: type[T]) -> T:
@@ -100,7 +113,30 @@ def read_query(request: Request, type_: type[T]) -> T:
             read[name] = msgspec.convert(value, fields[name].type, strict=not is_whole)
         except msgspec.ValidationError as error:
             raise Problem("invalid_parameter", f"{error}.", path=f"?{name}") from None
-    return msgspec.convert(read, type_)
+    query = msgspec.convert(read, type_)
+    for name in _strange_moments(query):
+        raise Problem("invalid_parameter", _MOMENT, path=f"?{name}")
+    return query
+
+
+_MOMENT = f"A moment between {EARLIEST.year} and {LATEST.year}."
+
+
+def _strange_moments(read: msgspec.Struct) -> list[str]:
+    """The names of the fields that hold a moment nobody can mean."""
+    found = []
+    for attribute, name in _moments(type(read)):
+        at = getattr(read, attribute)
+        if isinstance(at, datetime) and not EARLIEST <= at < LATEST:
+            found.append(name)
+    return found
+
+
+@cache
+def _moments(type_: type[msgspec.Struct]) -> list[tuple[str, str]]:
+    """The fields of a struct that may hold a moment."""
+    fields = msgspec.structs.fields(type_)
+    return [(each.name, each.encode_name) for each in fields if "datetime" in str(each.type)]
 
 
 @cache

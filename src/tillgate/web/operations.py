@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from tillgate.core.access import Caller, Permission, may, who_may
 from tillgate.core.errors import GatewayError
-from tillgate.web.bodies import parse, read_body, read_query
+from tillgate.web.bodies import holds_control, parse, read_body, read_query
 from tillgate.web.problems import STATUS, Problem
 
 ALWAYS = ("internal_error", "store_unavailable", "stale_version")
@@ -216,6 +216,10 @@ async def _answer(operation: Operation, request: Request, gate: Gate, note: Note
                 f" role {who_may(operation.permission)} has.",
             )
     call = Call(request, caller)
+    if any(map(holds_control, request.path_params.values())):
+        # No id has such a character, and neither has a row, an audit or a log.
+        code = next((each for each in operation.problems if STATUS[each] == 404), "not_found")
+        raise Problem(code, "There is nothing of this name.")
     if operation.query is not None:
         call.query = read_query(request, operation.query)
     if operation.body is not None:

@@ -23,14 +23,18 @@ from tillgate.web.operations import Answer, Call, Header, Operation, json_answer
 from tillgate.web.problems import Problem
 
 GROUP = "Events"
+MEDIA_TYPE = "text/event-stream"
 TICKET_LIFE = timedelta(seconds=30)
 """Long enough for a page to open its stream. Ours."""
 HEARTBEAT_S = 15
 """A comment this often keeps proxies from closing a quiet stream (WHATWG HTML, 9.2.7)."""
 RETRY_MS = 2000
 LISTENERS_MAX = 1000
-"""Streams of one process; each costs a socket and a read per event."""
+"""Streams of one process; each costs a socket and a read per event of its merchant."""
+LISTENERS_OF_A_KEY_MAX = 64
+"""Of one key, so that no single one takes them all. Ours: the tills of a store may share a key."""
 POSITION_MAX = 2**62
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 LAST_EVENT_ID = Header(
     name="Last-Event-ID",
@@ -108,7 +112,7 @@ class StreamApi:
                         status=200,
                         description="A stream that ends when either side goes.",
                         body=StreamedEvent,
-                        media_type="text/event-stream",
+                        media_type=MEDIA_TYPE,
                     ),
                 ),
                 problems=("unauthorized", "forbidden", "too_many_requests"),
@@ -130,14 +134,20 @@ class StreamApi:
 
     async def ticket(self, call: Call) -> Response:
         """Draw one and keep its hash."""
-        ticket, expires_at = self._draw_token(), self._clock.now() + TICKET_LIFE
-        await keep_ticket(self._store, _hashed(ticket), call.caller.key_id, expires_at)
+        ticket, now = self._draw_token(), self._clock.now()
+        expires_at = now + TICKET_LIFE
+        await keep_ticket(self._store, _hashed(ticket), call.caller.key_id, now, expires_at)
         return json_answer(TicketResource(ticket, iso(expires_at)), 201)
 
     async def stream(self, call: Call) -> Response:
         """Begin to tell."""
         caller = await self._caller(call)
-        if self._streams.count >= LISTENERS_MAX:
+        if call.request.method == "HEAD":
+            return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
+        if (
+            self._streams.count >= LISTENERS_MAX
+            or self._streams.count_of(caller.key_id) >= LISTENERS_OF_A_KEY_MAX
+        ):
             raise Problem(
                 "too_many_requests", "Too many streams are open here.", retry_after_s=HEARTBEAT_S
             )
@@ -146,8 +156,8 @@ class StreamApi:
             after = await self._store.last_position()
         return StreamingResponse(
             self._told(caller, after),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            media_type=MEDIA_TYPE,
+            headers=_HEADERS,
         )
 
     async def _caller(self, call: Call) -> Caller:
@@ -165,9 +175,8 @@ class StreamApi:
         # connection before the first one.
         yield f"retry: {RETRY_MS}\nid: {after}\n\n".encode()
         quiet_s = 0
-        events = self._streams.listen(caller.merchant_id, caller.store_id, after, pause_s=1)
         try:
-            async for batch in events:
+            async for batch in self._streams.listen(caller, after, pause_s=1):
                 if self._registry.caller_by_id(caller.key_id) is None:
                     return  # the key was revoked meanwhile
                 quiet_s = 0 if batch else quiet_s + 1
