@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test check format bench mutants soak lock clean
@@ -28,8 +29,8 @@ demo: $(READY) ## Start both sides and pay two scanned codes; Ctrl-C ends it
 run: $(READY) ## Run the gateway with ./tillgate.toml
 	@$(BIN)/tillgate serve
 
-test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest $(TESTS)
+test: $(READY) ## Run the tests, two at once; make test JOBS=0 runs one after another
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 check: $(READY) ## Format, lint, types and imports, changing nothing
 	@$(BIN)/ruff format --check .
