@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from tillgate.core.webhook_address import AddressPolicy, AddressRefused, IpAddress
+from tillgate.core.webhook_address import AddressPolicy, AddressRefused, IpAddress, Target
 from tillgate.core.webhooks import Failure
 
 LIMIT_S = 10.0
@@ -151,7 +151,7 @@ class HttpWebhookTransport:
         """See `WebhookTransport`."""
         try:
             target, address = self._policy.target(url), URL(url, encoded=True)
-            if (address.host, address.port) != (target.host, target.port):
+            if not _is_same(address, target):
                 raise NotAnswered(Failure.ADDRESS_REFUSED)
             async with self._session.post(
                 address, data=body, headers=headers, allow_redirects=False
@@ -205,6 +205,17 @@ class _Checked(AbstractResolver):
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+
+def _is_same(address: URL, target: Target) -> bool:
+    """Whether the client reads the address as the policy did."""
+    host = address.host or ""
+    if target.ip is not None:
+        try:
+            return address.port == target.port and ipaddress.ip_address(host) == target.ip
+        except ValueError:
+            return False
+    return (host.lower(), address.port) == (target.host.lower(), target.port)
 
 
 def _result(host: str, port: int, ip: IpAddress) -> ResolveResult:

@@ -458,6 +458,138 @@ def test_secrets_that_cannot_be_read_send_nothing_and_are_shown():
     assert (delivery.state, delivery.last_error) == (DeliveryState.PENDING, Failure.NOT_SIGNED)
 
 
+def test_a_retry_after_that_is_no_date_is_a_failure_as_any_other():
+    """It once made an event immortal: sent every 30 s, never counted, and all behind it stuck."""
+    world = World()
+    far = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+
+    async def work():
+        made = await world.endpoint("shop.example", lambda sent: Answered(503, far))
+        await world.tell(1)
+        world.process()
+        await asyncio.sleep(4 * DAY)
+        return await load_endpoint(world.store, made.endpoint.endpoint_id)
+
+    endpoint = world.run(work())
+    assert (endpoint.status, endpoint.paused_reason) == (
+        EndpointStatus.PAUSED,
+        PausedReason.FAILING,
+    )
+    assert len(world.sent) < 20
+
+
+def test_a_fault_of_ours_is_counted_and_shown_and_ends_nothing(caplog):
+    world = World()
+
+    def breaks(sent: Sent) -> int:
+        raise ZeroDivisionError
+
+    async def work():
+        made = await world.endpoint("bad.example", breaks)
+        await world.endpoint("shop.example", ok)
+        event_id = await world.tell(1)
+        world.process()
+        await asyncio.sleep(HOUR)
+        return await load_delivery(world.store, made.endpoint.endpoint_id, event_id)
+
+    delivery = world.run(work())
+    assert (delivery.state, delivery.last_error) == (DeliveryState.PENDING, Failure.FAULT)
+    assert delivery.failures == delivery.attempts == 5  # at once, 5 s, 1, 5 and 30 min
+    assert [sent.host for sent in world.sent if sent.is_taken] == ["shop.example"]
+    assert "alert: " in caplog.text
+
+
+def test_an_endpoint_that_has_just_recovered_is_not_paused_by_an_older_attempt():
+    world = World()
+    is_back = False
+
+    async def receive(sent: Sent) -> int:
+        if not is_back:
+            return 500
+        if sent.payment == "pay_00001":
+            return 200
+        await asyncio.sleep(2)
+        return 200 if world.loop.time() > 2.95 * DAY + HOUR else 503
+
+    async def work():
+        nonlocal is_back
+        made = await world.endpoint("shop.example", receive)
+        await world.tell(1)
+        await world.tell(2)
+        world.process()
+        await asyncio.sleep(2.9 * DAY)
+        is_back = True
+        await asyncio.sleep(3 * DAY)
+        return await load_endpoint(world.store, made.endpoint.endpoint_id)
+
+    endpoint = world.run(work())
+    assert (endpoint.status, endpoint.failing_since) == (EndpointStatus.ACTIVE, None)
+    assert {sent.payment for sent in world.taken("shop.example")} == {"pay_00001", "pay_00002"}
+
+
+def test_what_is_replayed_is_sent_now_behind_the_earlier_ones_of_its_payment():
+    world = World()
+
+    async def work():
+        made = await world.endpoint("shop.example", lambda sent: 500)
+        await world.tell(1, 1)
+        await world.tell(1, 2)
+        world.process()
+        await asyncio.sleep(2 * HOUR)
+        count = len(world.sent)
+        world.receivers["shop.example"] = ok
+        await world.office.replay_one(made.endpoint, "evt_00001_2")
+        await asyncio.sleep(MINUTE)
+        return [(sent.sequence, sent.is_taken) for sent in world.sent[count:]]
+
+    assert world.run(work()) == [(1, True), (2, True)]
+
+
+def test_what_can_not_be_sent_yet_takes_nobodys_place():
+    """As when a later event of a payment is due before the one that it waits for."""
+    world = World()
+
+    async def work():
+        for number in range(60):
+            await world.endpoint(f"bad{number}", down, merchant=f"M{number // 16}")
+        for number in range(4):
+            await world.tell(100 + number, 1, merchant=f"M{number}")
+            await world.tell(100 + number, 2, merchant=f"M{number}")
+        world.process()
+        await asyncio.sleep(2 * HOUR)
+        world.connection.execute(
+            "UPDATE webhook_delivery SET next_attempt_at = 0 WHERE sequence = 2"
+        )
+        await world.endpoint("shop.example", ok, merchant="GOOD")
+        told = world.loop.time()
+        await world.tell(900, merchant="GOOD")
+        await asyncio.sleep(MINUTE)
+        return [sent.at - told for sent in world.sent if sent.host == "shop.example"]
+
+    [late] = world.run(work())
+    assert late < 1
+
+
+def test_what_comes_while_the_one_before_is_sent_is_sent_right_after_it():
+    world = World()
+
+    async def slow(sent: Sent) -> int:
+        await asyncio.sleep(2 if sent.sequence == 1 else 0)
+        return 200
+
+    async def work():
+        await world.endpoint("shop.example", slow)
+        world.process()
+        await world.tell(1, 1)
+        await asyncio.sleep(1)
+        await world.tell(1, 2)
+        await asyncio.sleep(MINUTE)
+
+    world.run(work())
+    first, second = world.sent
+    assert second.at - first.at < 2.5
+
+
 # --- Whatever receivers do
 
 Behaviour = st.sampled_from(

@@ -124,10 +124,18 @@ def test_endpoints_are_kept_changed_and_listed(open_store):  # noqa: F811
         ]
         assert len(await list_endpoints(store, None, after="we_1", limit=9)) == 2
         told = {"description": "x", "event_types": ("refund.failed",)}
-        taken = await change_endpoint(store, "we_1", NOW, url=two.url, **told)
+        taken = await change_endpoint(store, "we_1", NOW, {"url": two.url})
         assert taken == UrlTaken("we_2")
-        changed = await change_endpoint(store, "we_2", NOW + SECOND, url=two.url, **told)
+        changed = await change_endpoint(store, "we_2", NOW + SECOND, {"url": two.url, **told})
         assert (changed.description, changed.event_types) == ("x", ("refund.failed",))
+        # Two who change different things at once lose neither.
+        await asyncio.gather(
+            change_endpoint(store, "we_2", NOW + SECOND, {"description": "y"}),
+            change_endpoint(store, "we_2", NOW + SECOND, {"event_types": None}),
+        )
+        both = await load_endpoint(store, "we_2")
+        assert (both.description, both.event_types, both.url) == ("y", None, two.url)
+        assert await change_endpoint(store, "we_none", NOW, {"description": "y"}) is None
         assert changed.changed_at == NOW + SECOND
         assert await replace_secrets(store, "we_1", b"other", b"new", NOW) is None
         assert (await replace_secrets(store, "we_1", b"sealed", b"new", NOW)).secrets == b"new"
@@ -197,6 +205,8 @@ def test_a_pause_a_ban_and_a_wait_hold_back_all(open_store):  # noqa: F811
             (2, Verdict(state=DeliveryState.GIVEN_UP, failing_since=NOW)),
             (3, failed(NOW)),
         ):
+            [early] = await take(store, count=1, name=f"we_{number}")
+            await end(store, early, failed(NOW))  # failing since then
             [one] = await take(store, count=1, name=f"we_{number}")
             status = (EndpointStatus.PAUSED, EndpointStatus.DISABLED, None)[number - 1]
             reason = (PausedReason.FAILING, PausedReason.GONE, None)[number - 1]

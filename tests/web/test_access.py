@@ -267,8 +267,8 @@ def test_what_is_done_with_webhooks_and_payments_is_in_the_audit_too(tmp_path):
     assert status == 409  # noted all the same: somebody tried
     assert [(each["act"], each["subject"], each["key_id"]) for each in acts] == [
         ("payment.resolve", names["id"], "tg_test_a"),
-        ("webhook.testWebhookEndpoint", names["endpoint"], "tg_test_office"),
-        ("webhook.createWebhookEndpoint", "", "tg_test_office"),
+        ("webhook.test", names["endpoint"], "tg_test_office"),
+        ("webhook.create", names["endpoint"], "tg_test_office"),
     ]
     assert acts[0]["detail"] == {"status": "SUCCEEDED"}
 

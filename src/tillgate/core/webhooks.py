@@ -77,6 +77,8 @@ class Failure(StrEnum):
     """The connection ended without an answer in HTTP; it may have arrived."""
     NOT_SIGNED = "not_signed"
     """Its secret cannot be read here, so nothing was sent: a fault of ours."""
+    FAULT = "fault"
+    """A fault of ours kept it from being sent; the log says which."""
     STATUS = "status"
     """An answer other than 2xx. A redirect is one."""
 
@@ -150,10 +152,10 @@ def read_retry_after(text: str | None, now: datetime) -> timedelta | None:
         return min(timedelta(seconds=seconds), RETRY_AFTER_MAX) or None
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        return min(at - now, RETRY_AFTER_MAX) if at > now else None
+    except (ValueError, OverflowError, TypeError):  # whatever stands there, it is no date
         return None
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return min(at - now, RETRY_AFTER_MAX) if at > now else None
 
 
 def next_attempt(

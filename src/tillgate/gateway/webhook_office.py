@@ -29,8 +29,10 @@ from tillgate.core.webhooks import TEST_TYPE, EndpointStatus
 from tillgate.gateway.announce import payload_of
 from tillgate.gateway.sealing import Sealer
 from tillgate.gateway.webhook_secrets import Secret, rotated, seal_secrets, unseal_secrets
-from tillgate.store import MerchantEvent, Store
+from tillgate.store import MerchantEvent, Sql, Store
+from tillgate.store.registry import Noting
 from tillgate.store.webhook_endpoints import (
+    Changes,
     Endpoint,
     TooMany,
     UrlTaken,
@@ -93,6 +95,7 @@ class WebhookOffice:
         url: str,
         description: str | None,
         event_types: tuple[str, ...] | None,
+        noting: Noting | None = None,
     ) -> WithSecret:
         """Make an endpoint. It is told what happens from now on.
 
@@ -113,7 +116,7 @@ class WebhookOffice:
             created_at=now,
             changed_at=now,
         )
-        match await create_endpoint(self.store, endpoint, ENDPOINTS_MAX):
+        match await create_endpoint(self.store, endpoint, ENDPOINTS_MAX, noting):
             case TooMany():
                 raise TooManyWebhooks(f"A merchant has at most {ENDPOINTS_MAX} endpoints.")
             case UrlTaken(other):
@@ -132,30 +135,27 @@ class WebhookOffice:
     async def change(
         self,
         endpoint: Endpoint,
-        url: str,
-        description: str | None,
-        event_types: tuple[str, ...] | None,
+        changes: Changes,
+        noting: Noting | None = None,
     ) -> Endpoint:
-        """Replace address, description and types. What waits goes to the new address.
+        """Replace address, description or types. What waits goes to the new address.
 
         Raises:
             WebhookUrlRefused, WebhookUrlTaken, WebhookNotFound: see there.
         """
-        if url != endpoint.url:
+        url = changes.get("url", endpoint.url)
+        if isinstance(url, str) and url != endpoint.url:
             await self._check(url)
         changed = await change_endpoint(
-            self.store,
-            endpoint.endpoint_id,
-            self.clock.now(),
-            url=url,
-            description=description,
-            event_types=event_types,
+            self.store, endpoint.endpoint_id, self.clock.now(), changes, noting
         )
         if isinstance(changed, UrlTaken):
             raise _taken(changed.endpoint_id)
         return _found(changed)
 
-    async def rotate(self, endpoint: Endpoint, overlap: timedelta) -> WithSecret:
+    async def rotate(
+        self, endpoint: Endpoint, overlap: timedelta, noting: Noting | None = None
+    ) -> WithSecret:
         """Sign with a new secret, and with those before until the overlap is over.
 
         Raises:
@@ -167,31 +167,36 @@ class WebhookOffice:
             now, endpoint_id = self.clock.now(), endpoint.endpoint_id
             before = unseal_secrets(self.sealer, endpoint_id, endpoint.secrets)
             sealed = seal_secrets(self.sealer, endpoint_id, rotated(before, key, now, overlap))
-            changed = await replace_secrets(self.store, endpoint_id, endpoint.secrets, sealed, now)
+            changed = await replace_secrets(
+                self.store, endpoint_id, endpoint.secrets, sealed, now, noting
+            )
             if changed is not None:
                 return WithSecret(changed, secret_of(key))
             endpoint = await self.find(endpoint_id)
         raise StaleVersion("somebody else rotates this endpoint's secret")
 
-    async def pause(self, endpoint: Endpoint) -> Endpoint:
+    async def pause(self, endpoint: Endpoint, noting: Noting | None = None) -> Endpoint:
         """Send nothing there, and keep what happens. The same again is harmless."""
-        return _found(await pause_endpoint(self.store, endpoint.endpoint_id, self.clock.now()))
+        now = self.clock.now()
+        return _found(await pause_endpoint(self.store, endpoint.endpoint_id, now, noting))
 
-    async def resume(self, endpoint: Endpoint) -> Endpoint:
+    async def resume(self, endpoint: Endpoint, noting: Noting | None = None) -> Endpoint:
         """Send what waits, in the order in which it happened, and what is to come. Of an active one
         all that waits is tried at once.
         """
         now = self.clock.now()
-        active = _found(await activate_endpoint(self.store, endpoint.endpoint_id, now))
+        active = _found(await activate_endpoint(self.store, endpoint.endpoint_id, now, noting))
         await hurry(self.store, endpoint.endpoint_id, now)
         self.nudge()
         return active
 
-    async def delete(self, endpoint: Endpoint) -> None:
+    async def delete(self, endpoint: Endpoint, noting: Noting | None = None) -> None:
         """Forget it, and all that was kept for it."""
-        await delete_endpoint(self.store, endpoint.endpoint_id)
+        await delete_endpoint(self.store, endpoint.endpoint_id, noting)
 
-    async def replay_one(self, endpoint: Endpoint, event_id: str) -> Delivery:
+    async def replay_one(
+        self, endpoint: Endpoint, event_id: str, noting: Noting | None = None
+    ) -> Delivery:
         """Send an event of the merchant (again), also one that the endpoint did not ask for.
 
         Raises:
@@ -199,7 +204,8 @@ class WebhookOffice:
             WebhookEventNotFound: the merchant has no such event.
         """
         _refuse_disabled(endpoint)
-        await replay(self.store, endpoint, [event_id], self.clock.now())
+        noted = noting.row(endpoint.endpoint_id, {"event_id": event_id}) if noting else None
+        await replay(self.store, endpoint, [event_id], self.clock.now(), noted)
         self.nudge()
         delivery = await load_delivery(self.store, endpoint.endpoint_id, event_id)
         if delivery is None:
@@ -207,7 +213,11 @@ class WebhookOffice:
         return delivery
 
     async def replay_since(
-        self, endpoint: Endpoint, since: datetime, before: datetime | None
+        self,
+        endpoint: Endpoint,
+        since: datetime,
+        before: datetime | None,
+        noting: Noting | None = None,
     ) -> int:
         """Send all events of a span (again) that the endpoint asks for; how many.
 
@@ -227,17 +237,22 @@ class WebhookOffice:
             raise TooManyEvents(
                 f"More than {REPLAY_MAX} events: say `before`, or a later `since`.", path="$.since"
             )
-        return await self._replay(endpoint, events, now)
+        span = {"since": since, "before": before, "events": len(events)}
+        noted = noting.row(endpoint.endpoint_id, span) if noting else None
+        return await self._replay(endpoint, events, now, noted)
 
-    async def _replay(self, endpoint: Endpoint, events: Sequence[str], now: datetime) -> int:
+    async def _replay(
+        self, endpoint: Endpoint, events: Sequence[str], now: datetime, noted: Sql | None
+    ) -> int:
         count = 0
         for first in range(0, len(events), REPLAYED_AT_ONCE):
             some = events[first : first + REPLAYED_AT_ONCE]
-            count += len(await replay(self.store, endpoint, some, now))
+            count += len(await replay(self.store, endpoint, some, now, noted))
+            noted = None if count else noted  # once, with the first that is sent again
             self.nudge()
         return count
 
-    async def test(self, endpoint: Endpoint) -> Delivery:
+    async def test(self, endpoint: Endpoint, noting: Noting | None = None) -> Delivery:
         """Send a `webhook.test` event, whatever types the endpoint asks for.
 
         Raises:
@@ -259,7 +274,8 @@ class WebhookOffice:
             at=now,
             body=msgspec.json.encode({"webhook_endpoint_id": endpoint.endpoint_id}),
         )
-        await insert_delivery(self.store, endpoint, event, payload_of(event), now)
+        noted = noting.row(endpoint.endpoint_id, {"event_id": event_id}) if noting else None
+        await insert_delivery(self.store, endpoint, event, payload_of(event), now, noted)
         self.nudge()
         delivery = await load_delivery(self.store, endpoint.endpoint_id, event_id)
         assert delivery is not None

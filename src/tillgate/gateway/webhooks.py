@@ -127,6 +127,8 @@ class Deliverer:
                 wait_s = await self._take_what_is_due()
             except StoreError as error:
                 log.error("webhooks cannot be read: %s", error)
+            except Exception:  # a fault of ours: what it concerns waits, and nothing else
+                log.exception("alert: webhooks cannot be taken")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._news.wait()
@@ -192,7 +194,11 @@ class Deliverer:
     async def _send_and_settle(self, claimed: Claimed) -> None:
         endpoint, delivery = claimed.endpoint, claimed.delivery
         began = self._clock.now()
-        outcome = await self._send(claimed, began)
+        try:
+            outcome = await self._send(claimed, began)
+        except Exception:  # counted as any failure: else it would be sent for ever
+            log.exception("alert: %s: an attempt failed by a fault of ours", endpoint.endpoint_id)
+            outcome = Outcome(failure=Failure.FAULT)
         now = self._clock.now()
         self._note_pace(endpoint, began, now, outcome)
         verdict = judge(
@@ -210,8 +216,8 @@ class Deliverer:
             status=outcome.http_status,
             error=outcome.failure.value if outcome.failure else None,
         )
-        await settle(self._store, delivery, attempt, verdict, now)
-        await self._look_after(endpoint, verdict, now)
+        if await settle(self._store, delivery, attempt, verdict, now):
+            await self._look_after(endpoint, verdict, now)
 
     async def _send(self, claimed: Claimed, now: datetime) -> Outcome:
         endpoint, delivery = claimed.endpoint, claimed.delivery

@@ -351,6 +351,18 @@ async def load_audit(database: Database, before: int | None, limit: int) -> list
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """An act that is noted in the very commit that does it."""
+
+    act: Act
+    what: str
+
+    def row(self, subject: str, detail: object) -> Sql:
+        """The statement that notes it."""
+        return _audit_row(self.act, self.what, subject, detail)
+
+
 async def audit(database: Database, act: Act, what: str, subject: str, detail: object) -> None:
     """Note an act that changes nothing of the registry."""
 

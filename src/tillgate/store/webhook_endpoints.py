@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from tillgate.core.webhooks import EndpointStatus, PausedReason
 from tillgate.store import Row, Sql, Store, Transaction
+from tillgate.store.registry import Noting
 from tillgate.store.rows import from_microseconds, to_microseconds
 
 DELETED_AT_ONCE = 500
@@ -18,6 +19,8 @@ _COLUMNS = (
     "endpoint_id, merchant_id, url, description, event_types, secrets, status, paused_reason,"
     " failing_since, not_before, active_since, created_at, changed_at"
 )
+Changes = Mapping[str, str | tuple[str, ...] | None]
+"""Of `url`, `description` and `event_types` those that change."""
 SELECT_ENDPOINT = f"SELECT {_COLUMNS} FROM webhook_endpoint WHERE endpoint_id = ?"
 
 
@@ -61,7 +64,7 @@ class TooMany:
 
 
 async def create_endpoint(
-    store: Store, endpoint: Endpoint, at_most: int
+    store: Store, endpoint: Endpoint, at_most: int, noting: Noting | None = None
 ) -> Endpoint | UrlTaken | TooMany:
     """Save a new one."""
     values = (
@@ -94,6 +97,15 @@ async def create_endpoint(
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             values,
         )
+        if noting:
+            yield noting.row(
+                endpoint.endpoint_id,
+                {
+                    "merchant_id": endpoint.merchant_id,
+                    "url": endpoint.url,
+                    "event_types": endpoint.event_types,
+                },
+            )
         return endpoint
 
     return await store.transact(work)
@@ -125,34 +137,51 @@ async def change_endpoint(
     store: Store,
     endpoint_id: str,
     now: datetime,
-    *,
-    url: str,
-    description: str | None,
-    event_types: tuple[str, ...] | None,
+    changes: Changes,
+    noting: Noting | None = None,
 ) -> Endpoint | UrlTaken | None:
     """Replace what its merchant says of it; None where there is none (any more)."""
+    given = {name: _column(value) for name, value in changes.items()}
 
     def work() -> Transaction[Endpoint | UrlTaken | None]:
+        rows = yield Sql(SELECT_ENDPOINT, (endpoint_id,))
+        if not rows:
+            return None
+        before = to_endpoint(rows[0])
         rows = yield Sql(
-            "SELECT o.endpoint_id FROM webhook_endpoint e JOIN webhook_endpoint o"
-            " ON o.merchant_id = e.merchant_id WHERE e.endpoint_id = ? AND o.url = ?",
-            (endpoint_id, url),
+            "SELECT endpoint_id FROM webhook_endpoint"
+            " WHERE merchant_id = ? AND url = ? AND endpoint_id <> ?",
+            (before.merchant_id, given.get("url"), endpoint_id),
         )
-        for row in rows:
-            if row["endpoint_id"] != endpoint_id:
-                return UrlTaken(row["endpoint_id"])
+        if rows:
+            return UrlTaken(rows[0]["endpoint_id"])
+        columns = "".join(f"{name} = ?, " for name in given)
         rows = yield Sql(
-            "UPDATE webhook_endpoint SET url = ?, description = ?, event_types = ?, changed_at = ?"
+            f"UPDATE webhook_endpoint SET {columns}changed_at = ?"
             f" WHERE endpoint_id = ? RETURNING {_COLUMNS}",
-            (url, description, _written(event_types), to_microseconds(now), endpoint_id),
+            (*given.values(), to_microseconds(now), endpoint_id),
         )
-        return to_endpoint(rows[0]) if rows else None
+        after = to_endpoint(rows[0])
+        if noting:
+            yield noting.row(
+                endpoint_id,
+                {
+                    name: {"before": getattr(before, name), "after": getattr(after, name)}
+                    for name in given
+                },
+            )
+        return after
 
     return await store.transact(work)
 
 
 async def replace_secrets(
-    store: Store, endpoint_id: str, before: bytes, after: bytes, now: datetime
+    store: Store,
+    endpoint_id: str,
+    before: bytes,
+    after: bytes,
+    now: datetime,
+    noting: Noting | None = None,
 ) -> Endpoint | None:
     """Replace the sealed secrets; None where they are not those from before (any more)."""
 
@@ -162,57 +191,74 @@ async def replace_secrets(
             f" WHERE endpoint_id = ? AND secrets = ? RETURNING {_COLUMNS}",
             (after, to_microseconds(now), endpoint_id, before),
         )
-        return to_endpoint(rows[0]) if rows else None
+        if not rows:
+            return None
+        if noting:
+            yield noting.row(endpoint_id, {})
+        return to_endpoint(rows[0])
 
     return await store.transact(work)
 
 
-async def pause_endpoint(store: Store, endpoint_id: str, now: datetime) -> Endpoint | None:
+async def pause_endpoint(
+    store: Store, endpoint_id: str, now: datetime, noting: Noting | None = None
+) -> Endpoint | None:
     """Send nothing there; what happens is kept. Does nothing to one that is not active."""
+    paused = "status = ?, paused_reason = ?, changed_at = ?"
+    values = (EndpointStatus.PAUSED.value, PausedReason.MERCHANT.value, to_microseconds(now))
 
     def work() -> Transaction[Endpoint | None]:
-        yield Sql(
-            "UPDATE webhook_endpoint SET status = ?, paused_reason = ?, changed_at = ?"
-            " WHERE endpoint_id = ? AND status = ?",
-            (
-                EndpointStatus.PAUSED.value,
-                PausedReason.MERCHANT.value,
-                to_microseconds(now),
-                endpoint_id,
-                EndpointStatus.ACTIVE.value,
-            ),
-        )
         rows = yield Sql(SELECT_ENDPOINT, (endpoint_id,))
-        return to_endpoint(rows[0]) if rows else None
+        if not rows or rows[0]["status"] != EndpointStatus.ACTIVE.value:
+            return to_endpoint(rows[0]) if rows else None
+        return (yield from _set(endpoint_id, paused, values, rows[0]["status"], noting))
 
     return await store.transact(work)
 
 
-async def activate_endpoint(store: Store, endpoint_id: str, now: datetime) -> Endpoint | None:
+async def activate_endpoint(
+    store: Store, endpoint_id: str, now: datetime, noting: Noting | None = None
+) -> Endpoint | None:
     """Send there (again), and forget that it failed."""
+    active = (
+        "status = ?, paused_reason = NULL, failing_since = NULL, not_before = 0,"
+        " active_since = ?, changed_at = ?"
+    )
+    values = (EndpointStatus.ACTIVE.value, to_microseconds(now), to_microseconds(now))
 
     def work() -> Transaction[Endpoint | None]:
-        rows = yield Sql(
-            "UPDATE webhook_endpoint SET status = ?, paused_reason = NULL, failing_since = NULL,"
-            " not_before = 0, active_since = ?, changed_at = ? WHERE endpoint_id = ?"
-            f" RETURNING {_COLUMNS}",
-            (
-                EndpointStatus.ACTIVE.value,
-                to_microseconds(now),
-                to_microseconds(now),
-                endpoint_id,
-            ),
-        )
-        return to_endpoint(rows[0]) if rows else None
+        rows = yield Sql(SELECT_ENDPOINT, (endpoint_id,))
+        if not rows:
+            return None
+        return (yield from _set(endpoint_id, active, values, rows[0]["status"], noting))
 
     return await store.transact(work)
 
 
-async def delete_endpoint(store: Store, endpoint_id: str) -> None:
+def _set(
+    endpoint_id: str, columns: str, values: Sequence[Any], before: str, noting: Noting | None
+) -> Transaction[Endpoint]:
+    rows = yield Sql(
+        f"UPDATE webhook_endpoint SET {columns} WHERE endpoint_id = ? RETURNING {_COLUMNS}",
+        (*values, endpoint_id),
+    )
+    after = to_endpoint(rows[0])
+    if noting:
+        change = {"before": before, "after": after.status.value}
+        yield noting.row(endpoint_id, {"status": change})
+    return after
+
+
+async def delete_endpoint(store: Store, endpoint_id: str, noting: Noting | None = None) -> None:
     """Delete it at once, and then all that was kept for it, some at a time."""
 
     def endpoint() -> Transaction[None]:
-        yield Sql("DELETE FROM webhook_endpoint WHERE endpoint_id = ?", (endpoint_id,))
+        rows = yield Sql(
+            "DELETE FROM webhook_endpoint WHERE endpoint_id = ? RETURNING merchant_id, url",
+            (endpoint_id,),
+        )
+        if rows and noting:
+            yield noting.row(endpoint_id, dict(rows[0]))
 
     await store.transact(endpoint)
     for table, key in (
@@ -250,6 +296,10 @@ def to_endpoint(row: Row) -> Endpoint:
         created_at=from_microseconds(row["created_at"]),
         changed_at=from_microseconds(row["changed_at"]),
     )
+
+
+def _column(value: str | tuple[str, ...] | None) -> str | None:
+    return _written(value) if isinstance(value, tuple) else value
 
 
 def _written(types: Sequence[str] | None) -> str | None:

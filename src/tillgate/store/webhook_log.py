@@ -22,10 +22,15 @@ from tillgate.store.webhooks import (
 
 
 async def replay(
-    store: Store, endpoint: Endpoint, event_ids: Sequence[str], now: datetime
+    store: Store,
+    endpoint: Endpoint,
+    event_ids: Sequence[str],
+    now: datetime,
+    noted: Sql | None = None,
 ) -> list[Delivery]:
-    """Send events (again), also some that the endpoint was never meant to get. Leaves out what is
-    not its merchant's, and what is just being sent.
+    """Send events (again), also some that the endpoint was never meant to get, each behind the
+    earlier ones of its payment that still wait. Leaves out what is not its merchant's, and what is
+    just being sent.
     """
     now_us = to_microseconds(now)
 
@@ -46,19 +51,42 @@ async def replay(
                 f" RETURNING {COLUMNS}",
                 (now_us, endpoint.endpoint_id, event_id, now_us),
             )
-            replayed += [to_delivery(row) for row in rows]
+            for row in rows:
+                # It goes behind the earlier ones of its payment that wait, so they are due, too.
+                yield Sql(
+                    "UPDATE webhook_delivery SET next_attempt_at = ? WHERE endpoint_id = ?"
+                    " AND payment_request_id = ? AND state = 'pending' AND is_leased = false"
+                    " AND sequence < ? AND next_attempt_at > ?",
+                    (
+                        now_us,
+                        endpoint.endpoint_id,
+                        row["payment_request_id"],
+                        row["sequence"],
+                        now_us,
+                    ),
+                )
+                replayed.append(to_delivery(row))
+        if replayed and noted:
+            yield noted
         return replayed
 
     return await store.transact(work)
 
 
 async def insert_delivery(
-    store: Store, endpoint: Endpoint, event: MerchantEvent, payload: bytes, now: datetime
+    store: Store,
+    endpoint: Endpoint,
+    event: MerchantEvent,
+    payload: bytes,
+    now: datetime,
+    noted: Sql | None = None,
 ) -> None:
     """Send something that stands in no other table."""
 
     def work() -> Transaction[None]:
         yield _insert(endpoint.endpoint_id, event, to_microseconds(now), payload)
+        if noted:
+            yield noted
 
     await store.transact(work)
 

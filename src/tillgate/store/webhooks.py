@@ -30,10 +30,11 @@ _INSERT = (
 _DELIVERIES = (
     f"{_INSERT} SELECT e.endpoint_id, {{event_id}}, {{payment}}, {{sequence}}, {{type}}, {{at}},"
     " 'pending', 0, 0, false,"
-    # Behind an event of the same payment that still waits, it waits as long.
+    # Behind an event of the same payment that still waits, it waits as long; behind one that is
+    # being sent, until that is settled.
     " coalesce((SELECT max(d.next_attempt_at) FROM webhook_delivery d"
     " WHERE d.endpoint_id = e.endpoint_id AND d.payment_request_id = {payment}"
-    " AND d.state = 'pending'), {at}), NULL"
+    " AND d.state = 'pending' AND d.is_leased = false), {at}), NULL"
     " FROM {told}webhook_endpoint e WHERE e.merchant_id = {merchant} AND e.status <> 'disabled'"
     " AND (e.event_types IS NULL OR e.event_types LIKE '% ' || {type} || ' %')"
 )
@@ -83,8 +84,12 @@ SELECT_WAITING_ENDPOINTS = (
     " WHERE d.state = 'pending' AND d.endpoint_id > w.endpoint_id)"
     " FROM waiting w WHERE w.endpoint_id IS NOT NULL)"
     " SELECT e.endpoint_id, e.failing_since, e.not_before,"
-    " (SELECT min(d.next_attempt_at) FROM webhook_delivery d"
-    " WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending') AS due_at"
+    # Of what can be leased: what waits for an earlier event of its payment is never due itself.
+    " (SELECT d.next_attempt_at FROM webhook_delivery d"
+    " WHERE d.endpoint_id = e.endpoint_id AND d.state = 'pending' AND NOT EXISTS ("
+    "SELECT 1 FROM webhook_delivery p WHERE p.endpoint_id = d.endpoint_id"
+    " AND p.payment_request_id = d.payment_request_id AND p.state = 'pending'"
+    " AND p.sequence < d.sequence) ORDER BY d.next_attempt_at LIMIT 1) AS due_at"
     " FROM waiting w JOIN webhook_endpoint e ON e.endpoint_id = w.endpoint_id"
     " WHERE e.status = 'active' ORDER BY due_at"
 )
@@ -231,16 +236,16 @@ async def claim(
 
 async def settle(
     store: Store, delivery: Delivery, attempt: Attempt, verdict: Verdict, now: datetime
-) -> None:
+) -> bool:
     """Keep what became of an attempt, and what follows for its event, its payment's later events
     and its endpoint. A success counts also when the lease was over; a failure only while it is
-    ours.
+    ours. Whether the verdict held: an endpoint that took something meanwhile is not paused.
     """
     key = (delivery.endpoint_id, delivery.event_id)
     is_taken = verdict.state is DeliveryState.DELIVERED
     next_us = _or_none(verdict.next_attempt_at)
 
-    def work() -> Transaction[None]:
+    def work() -> Transaction[bool]:
         yield Sql(
             "INSERT INTO webhook_attempt (endpoint_id, event_id, attempt, at, duration_ms, status,"
             " error) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -271,9 +276,10 @@ async def settle(
         )
         if rows:
             yield _followers(delivery, next_us, to_microseconds(now))
-        yield _endpoint_after(delivery.endpoint_id, verdict, now)
+        rows = yield _endpoint_after(delivery.endpoint_id, verdict, now)
+        return bool(rows) or verdict.endpoint_status is None
 
-    await store.transact(work)
+    return await store.transact(work)
 
 
 def _followers(delivery: Delivery, next_us: int | None, now_us: int) -> Sql:
@@ -295,13 +301,16 @@ def _endpoint_after(endpoint_id: str, verdict: Verdict, now: datetime) -> Sql:
         return Sql(
             "UPDATE webhook_endpoint SET status = ?, paused_reason = ?, changed_at = ?,"
             " failing_since = coalesce(failing_since, ?)"
-            " WHERE endpoint_id = ? AND status = 'active'",
+            " WHERE endpoint_id = ? AND status = 'active' AND (failing_since <= ? OR ?)"
+            " RETURNING endpoint_id",
             (
                 verdict.endpoint_status.value,
                 verdict.paused_reason.value if verdict.paused_reason else None,
                 to_microseconds(now),
                 since,
                 endpoint_id,
+                since,
+                verdict.endpoint_status is EndpointStatus.DISABLED,
             ),
         )
     not_before = _or_none(verdict.not_before) or 0

@@ -129,12 +129,6 @@ class Operation:
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     act: str | None = None
 
-    @property
-    def noted_as(self) -> str | None:
-        """What the audit calls it; None where it is no administrative act, or notes itself."""
-        is_of_webhooks = self.permission is Permission.WEBHOOKS and self.method != "GET"
-        return self.act or (f"webhook.{self.name}" if is_of_webhooks else None)
-
     def all_problems(self) -> list[str]:
         """Every code that it may answer with, each once."""
         codes = [*ALWAYS, *self.problems]
@@ -226,8 +220,8 @@ async def _answer(operation: Operation, request: Request, gate: Gate, note: Note
         body = await read_body(request)
         if body or not operation.is_body_optional:
             call.body = parse(body, operation.body)
-    if operation.noted_as is not None:
-        await note(operation.noted_as, call)
+    if operation.act is not None:
+        await note(operation.act, call)
     return await operation.handler(call)
 
 

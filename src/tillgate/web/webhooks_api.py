@@ -13,11 +13,13 @@ from tillgate.core.access import Permission
 from tillgate.core.errors import NotAllowed, WebhookEventNotFound, WebhookNotFound
 from tillgate.core.webhooks import GIVE_UP_AFTER
 from tillgate.gateway.webhook_office import WebhookOffice, WithSecret
+from tillgate.store.registry import Noting
 from tillgate.store.rows import from_microseconds, to_microseconds
 from tillgate.store.webhook_endpoints import Endpoint, list_endpoints
 from tillgate.store.webhook_log import list_deliveries, load_attempts, load_delivery
 from tillgate.web.operations import Answer, Call, Handler, Operation, json_answer
 from tillgate.web.problems import Problem
+from tillgate.web.registry_api import act_of
 from tillgate.web.requests import page_of
 from tillgate.web.webhook_resources import (
     DELIVERY_PARAMS,
@@ -212,7 +214,9 @@ class WebhooksApi:
         body: EndpointBody = call.body
         merchant_id = self._merchant_of(call, body.merchant_id)
         types = _types(body.event_types)
-        made = await self._office.create(merchant_id, body.url, body.description, types)
+        made = await self._office.create(
+            merchant_id, body.url, body.description, types, self._noting(call, "create")
+        )
         location = {"Location": f"{ALL}/{made.endpoint.endpoint_id}"}
         return json_answer(_with_secret(made), 201, location)
 
@@ -242,33 +246,39 @@ class WebhooksApi:
         """Replace what the body names."""
         body: EndpointChange = call.body
         endpoint = await self._endpoint(call)
-        unset = msgspec.UNSET
-        types = body.event_types
-        changed = await self._office.change(
-            endpoint,
-            endpoint.url if body.url is unset else body.url,
-            endpoint.description if body.description is unset else body.description,
-            endpoint.event_types if types is unset else _types(types),
-        )
+        changes: dict[str, str | tuple[str, ...] | None] = {}
+        if body.url is not msgspec.UNSET:
+            changes["url"] = body.url
+        if body.description is not msgspec.UNSET:
+            changes["description"] = body.description
+        if body.event_types is not msgspec.UNSET:
+            changes["event_types"] = _types(body.event_types)
+        changed = await self._office.change(endpoint, changes, self._noting(call, "change"))
         return json_answer(endpoint_resource(changed))
 
     async def rotate(self, call: Call) -> Response:
         """Draw a new secret."""
         endpoint, body = await self._endpoint(call), call.body or RotateBody()
         overlap = timedelta(seconds=body.overlap_s)
-        return json_answer(_with_secret(await self._office.rotate(endpoint, overlap)))
+        return json_answer(
+            _with_secret(await self._office.rotate(endpoint, overlap, self._noting(call, "rotate")))
+        )
 
     async def pause(self, call: Call) -> Response:
         """Send nothing for now."""
-        return json_answer(endpoint_resource(await self._office.pause(await self._endpoint(call))))
+        endpoint = await self._endpoint(call)
+        paused = await self._office.pause(endpoint, self._noting(call, "pause"))
+        return json_answer(endpoint_resource(paused))
 
     async def resume(self, call: Call) -> Response:
         """Send what waits."""
-        return json_answer(endpoint_resource(await self._office.resume(await self._endpoint(call))))
+        endpoint = await self._endpoint(call)
+        active = await self._office.resume(endpoint, self._noting(call, "resume"))
+        return json_answer(endpoint_resource(active))
 
     async def delete(self, call: Call) -> Response:
         """Forget it."""
-        await self._office.delete(await self._endpoint(call))
+        await self._office.delete(await self._endpoint(call), self._noting(call, "delete"))
         return Response(status_code=204)
 
     async def deliveries(self, call: Call) -> Response:
@@ -299,20 +309,26 @@ class WebhooksApi:
     async def replay_one(self, call: Call) -> Response:
         """Send one again."""
         endpoint = await self._endpoint(call)
-        delivery = await self._office.replay_one(endpoint, call.path("event_id"))
+        delivery = await self._office.replay_one(
+            endpoint, call.path("event_id"), self._noting(call, "replay")
+        )
         return json_answer(delivery_resource(delivery), 202)
 
     async def replay_all(self, call: Call) -> Response:
         """Send those of a span again."""
         endpoint, body = await self._endpoint(call), call.body or ReplayBody()
         since = body.since or self._office.clock.now() - GIVE_UP_AFTER
-        count = await self._office.replay_since(endpoint, since, body.before)
+        noting = self._noting(call, "replay")
+        count = await self._office.replay_since(endpoint, since, body.before, noting)
         return json_answer(ReplayedResource(count), 202)
 
     async def test(self, call: Call) -> Response:
         """Send a test event."""
-        delivery = await self._office.test(await self._endpoint(call))
+        delivery = await self._office.test(await self._endpoint(call), self._noting(call, "test"))
         return json_answer(delivery_resource(delivery), 202)
+
+    def _noting(self, call: Call, what: str) -> Noting:
+        return Noting(act_of(call, self._office.clock), f"webhook.{what}")
 
     async def _endpoint(self, call: Call) -> Endpoint:
         """The one that the path names; another merchant's is not there."""
