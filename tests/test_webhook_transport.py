@@ -13,23 +13,25 @@ import ssl
 from functools import cache
 from pathlib import Path
 
+import aiodns
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from yarl import URL
 
 from tests.webhook_receiver import Receiver, status
 from tillgate.core.webhook_address import AddressPolicy, AddressRefused
 from tillgate.core.webhooks import Failure
-from tillgate.webhook_transport import Answered, HttpWebhookTransport, NotAnswered
+from tillgate.webhook_transport import Answered, HttpWebhookTransport, NotAnswered, _is_same
 
 LOCAL, STRICT = AddressPolicy(allows_local=True), AddressPolicy()
 
 
 @contextlib.asynccontextmanager
-async def transport(policy=LOCAL, look_up=None, tls=None, **limit):
-    one = HttpWebhookTransport(policy, look_up, tls, **limit)
+async def transport(policy=LOCAL, look_up=None, tls=None, **more):
+    one = HttpWebhookTransport(policy, look_up, tls=tls, **more)
     await one.start()
     try:
         yield one
@@ -337,3 +339,68 @@ def test_a_certificate_that_nobody_vouches_for_is_no_good(tmp_path):
     options = {"look_up": names(["127.0.0.1"])}
     outcome = send(to("shop.example", "https"), Receiver(tls=tls), **options)
     assert outcome == Failure.TLS_FAILED
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """A name server that knows `good.example` and is silent to whatever else it is asked."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.asked = 0
+
+    def datagram_received(self, query, sender):
+        self.asked += 1
+        end = query.index(b"\0", 12) + 5
+        question, kind = query[12:end], query[end - 3]
+        if not question.startswith(b"\4good\7example\0"):
+            return
+        count = 1 if kind == 1 else 0  # A; of AAAA it has none
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + bytes([93, 184, 216, 34])
+        head = query[:2] + b"\x81\x80\0\1" + bytes([0, count]) + b"\0\0\0\0"
+        self.transport.sendto(head + question + answer * count, sender)
+
+
+def test_names_that_nobody_answers_hold_up_no_other():
+    """Hundreds of names of one merchant whose name server hangs; another's is found meanwhile."""
+
+    async def whole():
+        loop = asyncio.get_running_loop()
+        udp, server = await loop.create_datagram_endpoint(NameServer, ("127.0.0.1", 0))
+        where = f"127.0.0.1:{udp.get_extra_info('sockname')[1]}"
+
+        def resolver():
+            return aiodns.DNSResolver(nameservers=[where], timeout=1, tries=2)
+
+        async with transport(policy=STRICT, resolver=resolver) as one:
+            hanging = [
+                asyncio.create_task(one.check(f"https://n{number}.tarpit.example/"))
+                for number in range(300)
+            ]
+            while server.asked < 300:
+                await asyncio.sleep(0)
+            await one.check("https://good.example/")
+            assert not any(each.done() for each in hanging)
+            told = await asyncio.gather(*hanging, return_exceptions=True)
+        udp.close()
+        return told
+
+    told = asyncio.run(whole())
+    assert len(told) == 300
+    assert all(isinstance(each, AddressRefused) for each in told)
+
+
+@pytest.mark.parametrize(
+    ("url", "same"),
+    [
+        ("https://[2606:4700:4700::ABCD]/", True),
+        ("https://[2606:4700:4700:0:0:0:0:abcd]/", True),
+        ("https://Shop.Example/", True),
+        ("https://93.184.216.34/", True),
+    ],
+)
+def test_however_an_address_is_written_it_is_sent_to(url, same):
+    """What a merchant may register must not be refused when it is sent to."""
+    target = STRICT.target(url)
+    assert _is_same(URL(url, encoded=True), target) is same
+    other = STRICT.target("https://[2606:4700:4700::abce]/")
+    assert not _is_same(URL(url, encoded=True), other)

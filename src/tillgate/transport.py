@@ -75,7 +75,11 @@ class HttpTransport:
         """Open the one session of this process: pooled connections, no cookies, no proxies."""
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=CONNECTIONS_MAX, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=30
+                limit=CONNECTIONS_MAX,
+                keepalive_timeout=IDLE_CONNECTION_S,
+                ttl_dns_cache=30,
+                # As the system does, with whatever its administrator set up for names.
+                resolver=aiohttp.ThreadedResolver(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # the signature covers the bytes that travel

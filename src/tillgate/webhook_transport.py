@@ -15,9 +15,9 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+import aiodns
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -36,8 +36,10 @@ ANSWER_BYTES_MAX = 4096
 """Read so that the connection can be used again, then forgotten."""
 ANSWER_REST_S = 1.0
 """How long the rest of an answer may take: its head has said all."""
-LOOK_UPS_MAX = 64
-"""At once, each in a thread: a name server that hangs holds up nobody else's names."""
+LOOK_UP_S, LOOK_UP_TRIES = 1.0, 2
+"""How long a name server has for its first answer, and how often it is asked. c-ares waits longer
+each time and ends by itself: no thread is held, so a name that nobody answers holds up no other.
+"""
 _HEADERS = {
     "Content-Type": "application/json",
     "User-Agent": "tillgate-webhooks",
@@ -98,13 +100,15 @@ class HttpWebhookTransport:
         self,
         policy: AddressPolicy,
         look_up: LookUp | None = None,
+        resolver: Callable[[], aiodns.DNSResolver] | None = None,
         tls: ssl.SSLContext | None = None,
         *,
         limit_s: float = LIMIT_S,
     ) -> None:
         self._policy = policy
-        self._threads = ThreadPoolExecutor(LOOK_UPS_MAX, "webhook-names")
-        self._look_up = look_up or self._ask_the_system
+        self._make_resolver = resolver or _resolver
+        self._resolver: aiodns.DNSResolver | None = None
+        self._look_up = look_up or self._ask
         self._tls = tls or ssl.create_default_context()
         self._limit = aiohttp.ClientTimeout(total=limit_s, sock_connect=CONNECT_LIMIT_S)
         self._session: aiohttp.ClientSession
@@ -130,7 +134,8 @@ class HttpWebhookTransport:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def check(self, url: str) -> None:
         """See `WebhookTransport`. In development a name is only read, not looked up."""
@@ -140,7 +145,7 @@ class HttpWebhookTransport:
         try:
             async with asyncio.timeout(CONNECT_LIMIT_S):
                 found = await self._look_up(target.host, target.port)
-        except (OSError, UnicodeError):
+        except (OSError, UnicodeError):  # a time-out is an OSError
             found = ()
         if not found:
             raise AddressRefused("Its name leads to no address now.")
@@ -177,10 +182,15 @@ class HttpWebhookTransport:
         self._policy.check(ipaddress.ip_address(address[0]))
         return socket.socket(family, kind, protocol)
 
-    async def _ask_the_system(self, host: str, port: int) -> Sequence[IpAddress]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _addresses, host, port)
-        return [ipaddress.ip_address(address) for address in found]
+    async def _ask(self, host: str, port: int) -> Sequence[IpAddress]:
+        """The system's hosts file, then its name servers."""
+        self._resolver = self._resolver or self._make_resolver()
+        try:
+            found = await self._resolver.getaddrinfo(host, port=port, type=socket.SOCK_STREAM)
+        except aiodns.error.DNSError as error:
+            raise OSError("no address") from error
+        names = dict.fromkeys(node.addr[0].decode() for node in found.nodes)
+        return [ipaddress.ip_address(name) for name in names]
 
 
 class _Checked(AbstractResolver):
@@ -229,9 +239,8 @@ def _result(host: str, port: int, ip: IpAddress) -> ResolveResult:
     )
 
 
-def _addresses(host: str, port: int) -> list[str]:
-    found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(address[0] for *_, address in found))
+def _resolver() -> aiodns.DNSResolver:
+    return aiodns.DNSResolver(timeout=LOOK_UP_S, tries=LOOK_UP_TRIES)
 
 
 async def _read_away(response: aiohttp.ClientResponse) -> None:
