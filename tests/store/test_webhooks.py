@@ -41,6 +41,7 @@ from tillgate.store.webhook_log import (
 from tillgate.store.webhooks import (
     INSERT_DELIVERIES,
     Attempt,
+    Waiting,
     claim,
     delivery_values,
     give_up_all,
@@ -207,7 +208,7 @@ def test_a_pause_a_ban_and_a_wait_hold_back_all(open_store):  # noqa: F811
         ):
             [early] = await take(store, count=1, name=f"we_{number}")
             await end(store, early, failed(NOW))  # failing since then
-            [one] = await take(store, count=1, name=f"we_{number}")
+            [one] = await take(store, NOW, count=1, name=f"we_{number}")
             status = (EndpointStatus.PAUSED, EndpointStatus.DISABLED, None)[number - 1]
             reason = (PausedReason.FAILING, PausedReason.GONE, None)[number - 1]
             verdict = Verdict(
@@ -303,5 +304,68 @@ def test_two_that_claim_at_once_share(open_store):  # noqa: F811
         claimed = [each.delivery.event_id for some in taken for each in some]
         assert len(claimed) == len(set(claimed)) <= 20
         assert all(name.endswith("_1") for name in claimed)
+
+    with_store(open_store, work)
+
+
+def test_an_older_attempt_neither_pauses_nor_dates_back_what_took_something_since(open_store):  # noqa: F811
+    """On three days of failure, one success, and then what was under way fails."""
+
+    async def work(store):
+        await create_endpoint(store, endpoint(), 9)
+        await tell(store, event(1), event(2), event(3))
+        later = NOW + 3 * 86_400 * SECOND
+        one, two, three = sorted(await take(store), key=lambda each: each.delivery.event_id)
+        await end(store, one, failed(NOW))
+        assert (await load_endpoint(store, "we_1")).failing_since == NOW
+        await end(store, two, Verdict(state=DeliveryState.DELIVERED), later)
+        assert (await load_endpoint(store, "we_1")).failing_since is None
+        pause = Verdict(
+            state=DeliveryState.PENDING,
+            next_attempt_at=later,
+            failing_since=NOW,
+            endpoint_status=EndpointStatus.PAUSED,
+            paused_reason=PausedReason.FAILING,
+        )
+        await end(store, three, pause, later)
+        found = await load_endpoint(store, "we_1")
+        assert (found.status, found.failing_since) == (EndpointStatus.ACTIVE, later)
+
+    with_store(open_store, work)
+
+
+def test_a_410_from_before_a_resume_disables_nothing(open_store):  # noqa: F811
+    async def work(store):
+        await create_endpoint(store, endpoint(), 9)
+        await tell(store, event(1))
+        [one] = await take(store)
+        await activate_endpoint(store, "we_1", NOW + SECOND)
+        gone = Verdict(
+            state=DeliveryState.GIVEN_UP,
+            failing_since=NOW,
+            endpoint_status=EndpointStatus.DISABLED,
+            paused_reason=PausedReason.GONE,
+        )
+        done = Attempt(attempt=1, at=NOW, duration_ms=5, status=410, error="status")
+        assert not await settle(store, one.delivery, done, gone, NOW + 2 * SECOND)
+        assert (await load_endpoint(store, "we_1")).status is EndpointStatus.ACTIVE
+
+    with_store(open_store, work)
+
+
+def test_a_replayed_event_makes_the_earlier_ones_of_its_payment_due(open_store):  # noqa: F811
+    async def work(store):
+        await create_endpoint(store, endpoint(), 9)
+        await tell(store, event(1), event(1, 2))
+        [one] = await take(store)
+        await end(store, one, failed(NOW + 600 * SECOND))
+        assert await waiting_endpoints(store) == [
+            Waiting("we_1", is_failing=True, due_at=NOW + 600 * SECOND)
+        ]
+        at = NOW + 5 * SECOND
+        await replay(store, await load_endpoint(store, "we_1"), [event(1, 2).event_id], at)
+        [waiting] = await waiting_endpoints(store)
+        assert waiting.due_at == at
+        assert names(await take(store, at)) == [event(1).event_id]
 
     with_store(open_store, work)

@@ -213,8 +213,15 @@ class Follower:
             self._driven.pop(payment.payment_request_id, None)
         return result
 
-    async def apply(self, payment_request_id: PaymentRequestId, event: Event) -> Payment | None:
+    async def apply(
+        self, payment_request_id: PaymentRequestId, event: Event, *, of: str | None = None
+    ) -> Payment | None:
         """Apply one fact to a payment, save, and perform what follows.
+
+        Args:
+            payment_request_id: of the payment.
+            event: the fact.
+            of: the connector that the payment has to be of.
 
         Returns:
             The payment as saved, or None when there is no such payment.
@@ -222,14 +229,18 @@ class Follower:
         Raises:
             StoreError: nothing was saved; the fact may be brought again.
         """
-        return await self._apply(payment_request_id, event, None)
+        async with self._locked(payment_request_id) as driven:
+            if driven is None or of not in (None, driven.payment.order.connector):
+                return None
+            await self._apply_locked(driven, event, None, None)
+            return driven.payment
 
     async def _apply(
         self,
         payment_request_id: PaymentRequestId,
         event: Event,
         slot: Slot | None,
-        asked: Payment | None = None,
+        asked: Payment | None,
     ) -> Payment | None:
         """See `apply`. A place among the calls that is at hand serves the call that follows.
 
@@ -320,10 +331,12 @@ class Follower:
                     if driven is None:
                         # Somebody else drives it, or nobody took it up yet.
                         await asyncio.sleep(READ_AGAIN_S)
-                    elif not is_done(driven.payment):
+                        payment = await self.current(key) or payment
+                        continue
+                    if not is_done(driven.payment):
                         await self._next_word(driven)
-                    payment = await self.current(key) or payment
-        return await self.current(key) or payment
+                    payment = driven.payment
+        return payment if is_done(payment) else await self.current(key) or payment
 
     async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -467,7 +480,7 @@ class Follower:
     async def _timer_due(self, driven: _Driven, slot: Slot | None) -> None:
         before = driven.payment
         try:
-            await self._apply(before.payment_request_id, TimerDue(), slot)
+            await self._apply(before.payment_request_id, TimerDue(), slot, None)
         except StoreError as error:
             log.error("%s: not saved, trying again: %s", before.payment_request_id, error)
             self._set_timer(driven, STORE_RETRY_S)

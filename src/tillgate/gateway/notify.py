@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from tillgate.clock import Clock
 from tillgate.connectors import BadNotification, Connector, NotifyAnswer, NotifyCall, Told
 from tillgate.core.errors import StoreError
-from tillgate.core.model import Notified, Payment
+from tillgate.core.model import Notified
 from tillgate.gateway.follow import Follower
 from tillgate.store import Store, Unmatched
 
@@ -54,11 +54,10 @@ class Notifications:
         return connector.acknowledge(call)
 
     async def _take(self, name: str, told: Told) -> None:
-        payment = await self._follower.current(told.payment_request_id)
-        if payment is None or not _is_of(payment, name):
+        fact = Notified(told.report)
+        # Another network's word about a payment of this one counts for nothing.
+        if await self._follower.apply(told.payment_request_id, fact, of=name) is None:
             await self._keep(name, told)
-            return
-        await self._follower.apply(told.payment_request_id, Notified(told.report))
 
     async def _keep(self, name: str, told: Told) -> None:
         log.warning(
@@ -75,8 +74,3 @@ class Notifications:
                 amount=f"{report.amount.currency} {report.amount.value}" if report.amount else None,
             )
         )
-
-
-def _is_of(payment: Payment, name: str) -> bool:
-    """Another network's word about a payment of this one counts for nothing."""
-    return payment.order.connector == name

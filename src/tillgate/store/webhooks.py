@@ -276,8 +276,12 @@ async def settle(
         )
         if rows:
             yield _followers(delivery, next_us, to_microseconds(now))
-        rows = yield _endpoint_after(delivery.endpoint_id, verdict, now)
-        return bool(rows) or verdict.endpoint_status is None
+        if verdict.endpoint_status is not None:
+            rows = yield _stopped(delivery.endpoint_id, verdict, attempt.at, now)
+            if rows:
+                return True
+        yield _endpoint_after(delivery.endpoint_id, verdict, now)
+        return verdict.endpoint_status is None
 
     return await store.transact(work)
 
@@ -289,6 +293,27 @@ def _followers(delivery: Delivery, next_us: int | None, now_us: int) -> Sql:
     return Sql(_MOVE_FOLLOWERS.format(sign), values)
 
 
+def _stopped(endpoint_id: str, verdict: Verdict, began: datetime, now: datetime) -> Sql:
+    """Pause or disable it, unless it took something or was resumed since the attempt began."""
+    assert verdict.endpoint_status is not None
+    since = _or_none(verdict.failing_since)
+    return Sql(
+        "UPDATE webhook_endpoint SET status = ?, paused_reason = ?, changed_at = ?,"
+        " failing_since = coalesce(failing_since, ?) WHERE endpoint_id = ? AND status = 'active'"
+        " AND active_since <= ? AND (failing_since <= ? OR ?) RETURNING endpoint_id",
+        (
+            verdict.endpoint_status.value,
+            verdict.paused_reason.value if verdict.paused_reason else None,
+            to_microseconds(now),
+            since,
+            endpoint_id,
+            to_microseconds(began),
+            since,
+            verdict.endpoint_status is EndpointStatus.DISABLED,
+        ),
+    )
+
+
 def _endpoint_after(endpoint_id: str, verdict: Verdict, now: datetime) -> Sql:
     if verdict.state is DeliveryState.DELIVERED:
         return Sql(
@@ -296,29 +321,13 @@ def _endpoint_after(endpoint_id: str, verdict: Verdict, now: datetime) -> Sql:
             " WHERE endpoint_id = ? AND failing_since IS NOT NULL AND status = 'active'",
             (endpoint_id,),
         )
-    since = _or_none(verdict.failing_since)
-    if verdict.endpoint_status is not None:
-        return Sql(
-            "UPDATE webhook_endpoint SET status = ?, paused_reason = ?, changed_at = ?,"
-            " failing_since = coalesce(failing_since, ?)"
-            " WHERE endpoint_id = ? AND status = 'active' AND (failing_since <= ? OR ?)"
-            " RETURNING endpoint_id",
-            (
-                verdict.endpoint_status.value,
-                verdict.paused_reason.value if verdict.paused_reason else None,
-                to_microseconds(now),
-                since,
-                endpoint_id,
-                since,
-                verdict.endpoint_status is EndpointStatus.DISABLED,
-            ),
-        )
     not_before = _or_none(verdict.not_before) or 0
     return Sql(
         "UPDATE webhook_endpoint SET failing_since = coalesce(failing_since, ?),"
         " not_before = CASE WHEN not_before < ? THEN ? ELSE not_before END"
         " WHERE endpoint_id = ? AND (failing_since IS NULL OR not_before < ?)",
-        (since, not_before, not_before, endpoint_id, not_before),
+        # From now on, where it took something since this attempt began.
+        (to_microseconds(now), not_before, not_before, endpoint_id, not_before),
     )
 
 
