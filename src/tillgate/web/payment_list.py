@@ -57,7 +57,7 @@ QUERY_PARAMS = {
     "payment_id": "The one that the network calls so.",
     "wallet": "Paid with that wallet, such as `KAKAOPAY`.",
     "route": "Taken by that connector, such as `alipay_plus`.",
-    "created_from": "Placed then or later. With a time zone.",
+    "created_from": "Placed then or later. With a time zone, between 1970 and 2200.",
     "created_before": "Placed earlier than that. With a time zone.",
     "limit": "At most so many.",
     "cursor": "`next_cursor` of the page before, as it came.",
