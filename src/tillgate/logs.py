@@ -22,10 +22,14 @@ class _Formatter(logging.Formatter):
         return mask_in(super().format(record))
 
 
-def set_up(level: str = "INFO") -> None:
-    """Send every log line of this process to standard error. Call once, at start."""
+def set_up(level: str = "INFO", worker: int | None = None) -> None:
+    """Send every log line of this process to standard error. Call once, at start.
+
+    A worker's lines begin with its number, where several write to one place.
+    """
+    of_worker = "" if worker is None else f"[worker {worker}] "
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Formatter(f"%(asctime)s {of_worker}%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn.error").setLevel("WARNING")  # its start-up prose; ours says the same
     logging.getLogger("alembic").setLevel("WARNING")

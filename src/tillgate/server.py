@@ -37,8 +37,11 @@ class Address:
     port: int
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: Address, *, is_shared: bool = False) -> socket.socket:
     """Bind the socket first, so that the real port is known to whoever builds the application.
+
+    A shared address may be bound by several processes of one user; the system deals connections
+    out among those that listen (SO_REUSEPORT, which does so on Linux only).
 
     Raises:
         OSError: the address is in use or not ours.
@@ -46,6 +49,8 @@ def listen(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # asyncio's own loop sets this only on sockets it made itself; without it an answer that is
     # written in two parts waits 40 ms for the other side's delayed acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

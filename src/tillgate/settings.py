@@ -95,7 +95,7 @@ SETTINGS = (
         "limits",
         "requests_per_s",
         "1000",
-        "requests of one key in the long run, of each process; 0: no limit",
+        "requests of one key in the long run, of each process (worker); 0: no limit",
     ),
     Setting("limits", "burst", "2000", "requests of one key at once"),
     Setting(

@@ -30,6 +30,7 @@ from tillgate.gateway.refund_follow import RefundFollower
 from tillgate.gateway.registry import Registry
 from tillgate.gateway.routes import Routes
 from tillgate.gateway.sealing import Sealer
+from tillgate.gateway.siblings import Place, Siblings
 from tillgate.gateway.streams import Streams
 from tillgate.gateway.webhook_office import WebhookOffice
 from tillgate.gateway.webhooks import Deliverer
@@ -71,8 +72,10 @@ class Gateway:
     on_hangup: Callable[[], object]
 
 
-def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
-    """Everything `serve` runs.
+def build_gateway(
+    settings: GatewaySettings, listen_url: str, place: Place | None = None
+) -> Gateway:
+    """Everything `serve` runs; `place` is a worker's among its siblings.
 
     Raises:
         StoreError: the store cannot be opened, or another process serves from it.
@@ -89,6 +92,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     store = _open_store(settings.store)
     registry = Registry(store, clock, is_live=settings.is_live)
     metrics = Metrics()
+    siblings = Siblings(metrics, place)
     transport = HttpWebhookTransport(AddressPolicy(settings.webhooks_to_local))
     deliverer = Deliverer(store, transport, sealer, clock, draw_permille)
     follower = Follower(store, connectors, sealer, clock, metrics, deliverer.nudge)
@@ -134,9 +138,11 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
         if any(taken_up):
             log.info("took up %d unfinished payments and %d refunds", *taken_up)
         await deliverer.start()
+        await siblings.start()
         try:
             yield
         finally:
+            await siblings.stop()
             await asyncio.gather(refund_follower.stop(), follower.stop())
             await deliverer.stop()
             await registry.stop()
@@ -194,7 +200,7 @@ def build_gateway(settings: GatewaySettings, listen_url: str) -> Gateway:
     admin = [
         *make_routes(operators, gate, metrics.answered, note),
         *reference_routes(describe("Tillgate for operators", operators), "/admin"),
-        Route("/metrics", metrics_answer(metrics), methods=["GET"]),
+        Route("/metrics", metrics_answer(siblings.text), methods=["GET"]),
     ]
     return Gateway(
         app=create_app(everybodys, follower.networks, lifespan),

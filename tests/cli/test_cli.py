@@ -84,8 +84,9 @@ def test_identify_reads_a_pipe_and_speaks_to_people():
         (["pay", CODE, "--amount", "JPY:100", "--order", "x"], "TILLGATE_TILL"),
         (["pay", CODE, "--amount", "JPY:1", "--order", "x", "--till", "/nowhere"], "/nowhere"),
         (["serve", "--settings", "/nowhere.toml"], "/nowhere.toml"),
-        (["serve", "--workers", "2"], "PostgreSQL"),
         (["serve", "--workers", "0"], "whole number"),
+        (["serve", "--workers", "-1"], "whole number"),
+        (["serve", "--workers", "many"], "or auto"),
         (["keys", "new", "/proc/nowhere"], "cannot be made"),
         (["code", "--sandbox", "http://127.0.0.1:99999"], "not an address"),
         (["code", "--sandbox", "http://[::1"], "not an address"),
@@ -96,6 +97,14 @@ def test_wrong_use_exits_2_and_says_what_to_do(arguments, says):
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_serve_refuses_several_workers_on_sqlite_and_names_what_they_need(tmp_path):
+    assert tillgate("keys", "new", str(tmp_path)).returncode == 0
+    done = tillgate("serve", "--settings", str(tmp_path / "tillgate.toml"), "--workers", "2")
+    assert done.returncode == 2
+    assert "PostgreSQL" in done.stderr
+    assert done.stdout == ""
 
 
 def test_serve_without_settings_lists_every_missing_one(tmp_path):

@@ -28,13 +28,14 @@ READY_S = 30
 class Process:
     """A `tillgate` command that serves; ends with the test whatever happens."""
 
-    def __init__(self, folder: Path, command: str, **environ: str) -> None:
+    def __init__(self, folder: Path, command: str, *options: str, **environ: str) -> None:
         self._log = open(folder / f"{command}.log", "ab")  # noqa: SIM115 - closed in `end`
         self.log = folder / f"{command}.log"
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tillgate", command),
                 *("--settings", str(folder / "tillgate.toml"), "--until-stdin-closes"),
+                *options,
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -70,8 +71,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running(folder: Path, command: str, **environ: str) -> Iterator[Process]:
-    process = Process(folder, command, **environ)
+def running(folder: Path, command: str, *options: str, **environ: str) -> Iterator[Process]:
+    process = Process(folder, command, *options, **environ)
     try:
         yield process
     finally:

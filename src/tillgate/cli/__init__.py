@@ -23,6 +23,7 @@ from tillgate.cli.parsers import (
     direct_names,
     positive,
     whole,
+    workers,
 )
 from tillgate.cli.till_commands import (
     add_cancel,
@@ -146,11 +147,15 @@ def _serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     parser.add_argument(
         "--workers",
-        type=positive,
+        type=workers,
         default=1,
         metavar="N",
-        help="processes; more than 1 comes with a later release (default: 1)",
+        help="processes that share the address; more than 1 need PostgreSQL; `auto`: one for each"
+        " core (default: 1)",
     )
+    # What a worker is told by the process that started it.
+    parser.add_argument("--worker", type=positive, help=argparse.SUPPRESS)
+    parser.add_argument("--siblings", metavar="DIR", help=argparse.SUPPRESS)
 
 
 def _sandbox(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -5,6 +5,7 @@ servers.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 
 from tillgate.settings import SANDBOX_DIRECT
@@ -83,6 +84,16 @@ def positive(text: str) -> int:
     """A whole number from 1."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 10**6):
         raise argparse.ArgumentTypeError("a whole number from 1 is needed")
+    return int(text)
+
+
+def workers(text: str) -> int:
+    """How many processes: 1 to 128, or `auto` for as many as there are cores for this process."""
+    if text == "auto":
+        has_affinity = hasattr(os, "sched_getaffinity")  # Linux; elsewhere all cores are ours
+        return min(len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1, 128)
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 0 < int(text) <= 128):
+        raise argparse.ArgumentTypeError("a whole number from 1 to 128 is needed, or auto")
     return int(text)
 
 

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tillgate.core.errors import GatewayError, OrderTaken, StoreError
-from tillgate.gateway.metrics import CONTENT_TYPE, Metrics
+from tillgate.gateway.metrics import CONTENT_TYPE
 from tillgate.gateway.resources import payment_resource
 from tillgate.web.problems import Problem, problem
 
@@ -62,11 +62,13 @@ def create_app(
     return app
 
 
-def metrics_answer(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+def metrics_answer(
+    text: Callable[[], Awaitable[bytes]],
+) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint that Prometheus reads."""
 
     async def answer(request: Request) -> Response:
-        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+        return Response(await text(), headers={"Content-Type": CONTENT_TYPE})
 
     return answer
 
