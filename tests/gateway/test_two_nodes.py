@@ -157,3 +157,39 @@ def test_a_key_that_is_revoked_at_one_node_opens_nothing_at_the_other_within_a_s
             raise AssertionError("it still opens the other node")
 
     asyncio.run(run())
+
+
+def test_what_one_node_told_no_other_one_takes_back(postgres, tmp_path):
+    """Both drive the payment; B ends it. A's memory is older than that when A is asked."""
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            payment = await a.sale(1)
+            key = payment.payment_request_id
+            await a.until(lambda: a.network.calls)
+            [asked] = a.network.calls
+            told = await b.follower.apply(key, Notified(paid(asked)))
+            assert told is not None
+            assert told.is_final
+            assert a.follower.driven_count == 1
+            assert await a.follower.wait(await a.follower.current(key), 0.01) == told
+            assert a.follower.driven_count == 0  # it has caught up, and the payment rests
+            asked.answer.set_result(PayAnswered(paid(asked)))
+
+    asyncio.run(run())
+
+
+def test_a_node_that_begins_leaves_what_the_others_drive_to_them(postgres, tmp_path):
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            payment = await a.sale(1)
+            await a.until(lambda: a.network.calls)
+            assert await b.follower.recover() == 0
+            b.clock.ahead = timedelta(seconds=30)
+            assert await b.follower.recover() == 1
+            [asked] = a.network.calls
+            asked.answer.set_result(PayAnswered(paid(asked)))
+            last = await b.follower.wait(payment, 10)
+            assert last.status is Status.SUCCEEDED
+
+    asyncio.run(run())

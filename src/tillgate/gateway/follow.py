@@ -123,9 +123,13 @@ class Follower:
         self.networks = self._calls.networks
 
     async def recover(self) -> int:
-        """Take up every payment that an earlier process left unfinished; returns how many."""
+        """Take up every payment that an earlier process left unfinished; returns how many.
+
+        Where nodes share the store: those that are overdue. The others may well be driven.
+        """
+        since = self._clock.now() - OVERDUE if self._store.is_shared else None
         taken_up, last = 0, None
-        while batch := await self._store.load_waiting(after=last, limit=BATCH_ROWS):
+        while batch := await self._store.load_waiting(since, after=last, limit=BATCH_ROWS):
             taken_up += self._take_up(batch)
             last = batch[-1]
             # A row whose timer fired meanwhile moved on to a later moment: it is known by then.
@@ -150,14 +154,17 @@ class Follower:
         driven.users += 1
         try:
             async with driven.lock:
-                if payment.version > driven.payment.version:
-                    driven.payment = payment
-                    if payment.status is not Status.PENDING:
-                        driven.body = None  # it holds the payment code
-                    self._drive(driven)
+                self._catch_up(driven, payment)
         finally:
             driven.users -= 1
             self._let_go(driven)
+
+    def _catch_up(self, driven: _Driven, payment: Payment) -> None:
+        if payment.version > driven.payment.version:
+            driven.payment = payment
+            if payment.status is not Status.PENDING:
+                driven.body = None  # it holds the payment code
+            self._drive(driven)
 
     def _take_up(self, batch: Sequence[Payment]) -> int:
         """Drive those of these payments that nobody drives yet; returns how many."""
@@ -310,9 +317,20 @@ class Follower:
         return len(self._driven)
 
     async def current(self, payment_request_id: PaymentRequestId) -> Payment | None:
-        """The payment as it is now."""
+        """The payment as it is now, also where another node has brought it further.
+
+        Where nodes share the store, it is asked: what a till was told by one of them, no other one
+        takes back.
+        """
         driven = self._driven.get(payment_request_id)
-        return driven.payment if driven else await self._store.load(payment_request_id)
+        if driven and not self._store.is_shared:
+            return driven.payment
+        payment = await self._store.load(payment_request_id)
+        driven = self._driven.get(payment_request_id)
+        if driven and payment and not driven.lock.locked():
+            self._catch_up(driven, payment)
+            self._let_go(driven)
+        return _newest(payment, driven)
 
     async def wait(
         self,
@@ -321,7 +339,7 @@ class Follower:
         is_done: Callable[[Payment], bool] = lambda payment: payment.is_final,
     ) -> Payment:
         """The payment once it is final (or as `is_done` says), or as it is after so many seconds
-        or at a stop of this process.
+        or at a stop of this process; never an older one than was given.
         """
         key = payment.payment_request_id
         with contextlib.suppress(TimeoutError):
@@ -331,12 +349,12 @@ class Follower:
                     if driven is None:
                         # Somebody else drives it, or nobody took it up yet.
                         await asyncio.sleep(READ_AGAIN_S)
-                        payment = await self.current(key) or payment
+                        payment = await self._store.load(key) or payment
                         continue
-                    if not is_done(driven.payment):
+                    if driven.payment.version <= payment.version:
                         await self._next_word(driven)
-                    payment = driven.payment
-        return payment if is_done(payment) else await self.current(key) or payment
+                    payment = _newest(payment, driven) or payment
+        return _newest(payment, self._driven.get(key)) or payment
 
     async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -553,6 +571,13 @@ class Follower:
 
 def _too_many(key: PaymentRequestId) -> StaleVersion:
     return StaleVersion(f"{key}: somebody else keeps saving this payment")
+
+
+def _newest(payment: Payment | None, driven: _Driven | None) -> Payment | None:
+    """What was read, or what is driven here where that is as new."""
+    if driven is None or (payment is not None and payment.version > driven.payment.version):
+        return payment
+    return driven.payment
 
 
 def _wake(driven: _Driven) -> None:

@@ -93,9 +93,13 @@ class RefundFollower:
         self._stopping = asyncio.Event()
 
     async def recover(self) -> int:
-        """Take up every refund that an earlier process left unfinished; returns how many."""
+        """Take up every refund that an earlier process left unfinished; returns how many.
+
+        Where nodes share the store: those that are overdue.
+        """
+        since = self._clock.now() - OVERDUE if self._store.is_shared else None
         taken_up, last = 0, None
-        while batch := await load_waiting_refunds(self._store, after=last, limit=BATCH_ROWS):
+        while batch := await load_waiting_refunds(self._store, since, after=last, limit=BATCH_ROWS):
             taken_up += self._take_up(batch)
             last = batch[-1]
             await asyncio.sleep(0)
@@ -163,9 +167,18 @@ class RefundFollower:
             self._let_go(driven)
 
     async def current(self, refund_request_id: RefundRequestId) -> Refund | None:
-        """The refund as it is now."""
+        """The refund as it is now, also where another node has brought it further."""
         driven = self._driven.get(refund_request_id)
-        return driven.refund if driven else await load_refund(self._store, refund_request_id)
+        if driven and not self._store.is_shared:
+            return driven.refund
+        refund = await load_refund(self._store, refund_request_id)
+        driven = self._driven.get(refund_request_id)
+        if driven and refund and not driven.lock.locked():
+            if refund.version > driven.refund.version:
+                driven.refund = refund
+                self._drive(driven)
+            self._let_go(driven)
+        return _newest(refund, driven)
 
     async def wait(self, refund: Refund, seconds: float) -> Refund:
         """The refund once it is not PENDING any more, or as it is after so many seconds or at a
@@ -179,16 +192,18 @@ class RefundFollower:
                     if driven is None:
                         # Somebody else drives it, or nobody took it up yet.
                         await asyncio.sleep(READ_AGAIN_S)
-                    elif driven.refund.status is RefundStatus.PENDING:
+                    elif driven.refund.version <= refund.version:
                         await self._next_word(driven)
                     refund = await self.current(key) or refund
-        return await self.current(key) or refund
+        return _newest(refund, self._driven.get(key)) or refund
 
     async def _next_word(self, driven: _Driven) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         driven.waiters[waiter] = None
+        # What another node does to it, nobody tells this one.
+        limit_s = READ_AGAIN_S if self._store.is_shared else None
         try:
-            await waiter
+            await asyncio.wait([waiter], timeout=limit_s)
         finally:
             driven.waiters.pop(waiter, None)
 
@@ -377,6 +392,12 @@ class RefundFollower:
         if not task.cancelled() and (error := task.exception()):
             # A fault of ours. The refund's row is intact; whoever looks takes it up again.
             log.error("a step of a refund failed", exc_info=error)
+
+
+def _newest(refund: Refund | None, driven: _Driven | None) -> Refund | None:
+    if driven is None or (refund is not None and refund.version > driven.refund.version):
+        return refund
+    return driven.refund
 
 
 def _wake(driven: _Driven) -> None:
