@@ -159,16 +159,17 @@ class Stage:
         self.dice = Random(plan.seed)
         self.killed_at_s: list[float] = []
         self.gateway: Process
+        self.url = ""
         self.sandbox_url = ""
         self.environ: dict[str, str] = {}
 
     @contextlib.asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
-        port = free_port()
-        addresses = Addresses(gateway=f"127.0.0.1:{port}", sandbox="127.0.0.1:0")
+        self.url = self.url or f"http://127.0.0.1:{free_port()}"
+        address = self.url.removeprefix("http://")
+        addresses = Addresses(gateway=address, sandbox="127.0.0.1:0")
         write_folder(self.folder, addresses, list(DIRECT))
         self.api_key = api_key(self.folder)
-        self.url = f"http://127.0.0.1:{port}"
         sandbox = await asyncio.to_thread(
             lambda: Process(self.folder, "sandbox", **self.plan.sandbox)
         )
@@ -185,11 +186,11 @@ class Stage:
                     f"TILLGATE_CONNECTOR_{name.upper()}_BASE_URL": self.calls.url + end
                     for name, end in DIRECT.items()
                 }
-                await self.start()
                 try:
+                    await self.start()
                     yield
                 finally:
-                    await asyncio.to_thread(self.gateway.kill)
+                    await self.end()
         finally:
             await asyncio.to_thread(sandbox.kill)
 
@@ -197,6 +198,15 @@ class Stage:
         self.gateway = await asyncio.to_thread(
             lambda: Process(self.folder, "serve", **self.environ)
         )
+
+    async def end(self) -> None:
+        await asyncio.to_thread(self.gateway.kill)
+
+    async def kill(self, down_s: float) -> None:
+        """One kill; returns when all runs again."""
+        await self.end()
+        await asyncio.sleep(down_s)
+        await self.start()
 
     async def kill_at_random(self) -> None:
         """So many kills, at random moments of the load."""
@@ -206,9 +216,7 @@ class Stage:
             down_s = self.dice.uniform(*self.plan.down_s)
             await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
             self.killed_at_s.append(time.monotonic() - began)
-            await asyncio.to_thread(self.gateway.kill)
-            await asyncio.sleep(down_s)
-            await self.start()
+            await self.kill(down_s)
 
     # --- Tills and customers
 
@@ -268,6 +276,8 @@ class Stage:
             return True
         if answer.status == 409 and told.get("code") in ("cannot_cancel", "refund_instead"):
             return True  # it ended first
+        if answer.status == 503 and "Retry-After" not in answer.headers:
+            sale.problems.append(f"{method} {path}: 503 and no word when to try again")
         if answer.status != 503:
             sale.problems.append(f"{method} {path}: {answer.status} {told.get('code')}")
         await asyncio.sleep(0.5)
@@ -312,12 +322,12 @@ class Stage:
         return found
 
 
-async def run(folder: Path, plan: Plan) -> Outcome:
+async def run(folder: Path, plan: Plan, kind: type[Stage] = Stage) -> Outcome:
     """Do all of the plan and compare the books."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=CALL_S)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        stage = Stage(folder, plan, session)
+        stage = kind(folder, plan, session)
         async with stage.ready():
             sales = [stage.draw_sale(number) for number in range(plan.payments)]
             pace = plan.load_s / plan.payments
