@@ -53,6 +53,11 @@ class Cluster(Stage):
                 async with super().ready():
                     yield
 
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Cluster]:
+        async with self.ready():
+            yield self
+
     async def start(self) -> None:
         await asyncio.gather(*(self.start_node(number) for number in range(len(WORKERS))))
 

@@ -193,3 +193,22 @@ def test_a_node_that_begins_leaves_what_the_others_drive_to_them(postgres, tmp_p
             assert last.status is Status.SUCCEEDED
 
     asyncio.run(run())
+
+
+def test_what_is_sold_while_a_stop_has_begun_is_sent_and_not_left_until_it_is_overdue(
+    postgres, tmp_path
+):
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            a.follower.release_waiters()
+            payment = await a.sale(1)
+            await a.until(lambda: a.network.calls)
+            [asked] = a.network.calls
+            stop = asyncio.ensure_future(a.follower.stop())
+            asked.answer.set_result(PayAnswered(paid(asked)))
+            await stop
+            last = await b.follower.current(payment.payment_request_id)
+            assert last is not None
+            assert last.status is Status.SUCCEEDED
+
+    asyncio.run(run())

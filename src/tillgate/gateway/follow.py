@@ -119,6 +119,7 @@ class Follower:
             adopt=self._adopt,
         )
         self._stopping = asyncio.Event()
+        self._is_ending = False
         self.check_admitted = self._calls.check_admitted
         self.networks = self._calls.networks
 
@@ -375,6 +376,7 @@ class Follower:
     async def stop(self) -> None:
         """Send nothing new, let running calls end, and leave the rest to the next process."""
         self.release_waiters()
+        self._is_ending = True
         for look in self._looks:
             look.cancel()
         for driven in self._driven.values():
@@ -529,8 +531,10 @@ class Follower:
         for effect in effects:
             match effect:
                 case SendPay() | SendInquiry() | SendCancel() | SendRefund():
-                    # While stopping: the row says that it is due, and the next process sends it.
-                    if not self._stopping.is_set():
+                    # At the end: the row says that it is due, and the next process sends it. Until
+                    # then requests are still answered, and what they save is sent: else it would
+                    # wait until it is overdue.
+                    if not self._is_ending:
                         place = slot.pass_on() if slot else None
                         self._spawn(self._call(driven, asked, effect, place))
                 case TellTill():

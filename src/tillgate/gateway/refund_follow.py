@@ -91,6 +91,7 @@ class RefundFollower:
         self._tasks: set[asyncio.Task[None]] = set()
         self._look: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._is_ending = False
 
     async def recover(self) -> int:
         """Take up every refund that an earlier process left unfinished; returns how many.
@@ -216,6 +217,7 @@ class RefundFollower:
     async def stop(self) -> None:
         """Send nothing new, let running calls end, and leave the rest to the next process."""
         self.release_waiters()
+        self._is_ending = True
         if self._look:
             self._look.cancel()
         for driven in self._driven.values():
@@ -355,7 +357,7 @@ class RefundFollower:
         for effect in effects:
             match effect:
                 case GiveBack() | LookUp():
-                    if not self._stopping.is_set():
+                    if not self._is_ending:
                         place = slot.pass_on() if slot else None
                         self._spawn(self._call(driven, asked, place))
                 case TellTill():
