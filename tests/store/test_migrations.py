@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
+from tests.store.additions import not_additions
 from tillgate.core.errors import StoreError
 from tillgate.store import migrate, refunds, rows, schema, sqlite
 from tillgate.store.statements import REQUEST_COLUMNS
@@ -127,3 +131,66 @@ def test_no_statement_scans_the_table(database, name, index):
     ).fetchall()
     connection.close()
     assert index in plan[0][3], plan
+
+
+REVISIONS = sorted(
+    ScriptDirectory(str(migrate.MIGRATIONS)).walk_revisions(), key=lambda each: each.revision
+)
+
+
+@pytest.mark.parametrize("revision", REVISIONS[1:], ids=lambda each: each.revision)
+def test_a_migration_only_adds_or_says_that_it_does_not(revision):
+    """While a release is rolled out, nodes of the one before serve on with the new schema."""
+    if revision.revision > migrate.SHARED_SINCE:
+        assert isinstance(revision.module.only_adds, bool)
+        if not revision.module.only_adds:
+            return
+    written = io.StringIO()
+    config = Config(output_buffer=written)
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    command.upgrade(config, f"{revision.down_revision}:{revision.revision}", sql=True)
+    assert "UPDATE alembic_version" in written.getvalue()
+    assert not_additions(written.getvalue()) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE payment DROP COLUMN status",
+        "ALTER TABLE payment RENAME COLUMN status TO state",
+        "ALTER TABLE payment RENAME TO sale",
+        "ALTER TABLE payment ADD COLUMN colour TEXT NOT NULL",
+        "ALTER TABLE payment ADD COLUMN colour TEXT UNIQUE",
+        "ALTER TABLE payment ADD COLUMN colour TEXT DEFAULT 'red' CHECK (colour = 'red')",
+        "ALTER TABLE payment ALTER COLUMN payment_id SET NOT NULL",
+        "ALTER TABLE payment ALTER COLUMN version TYPE BIGINT",
+        "ALTER TABLE payment ADD CONSTRAINT positive CHECK (amount > 0)",
+        "CREATE UNIQUE INDEX one ON payment (payment_id)",
+        "DROP TABLE payment",
+        "DROP INDEX ix_payment_order",
+        "UPDATE payment SET status = 'PAID'",
+        "DELETE FROM payment",
+        "CREATE TRIGGER strict BEFORE INSERT ON payment",
+    ],
+)
+def test_what_gets_in_the_way_of_the_release_before_is_no_addition(statement):
+    assert not_additions(f"BEGIN;\nCREATE TABLE other (id INT);\n{statement};\nCOMMIT;") == [
+        statement
+    ]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER TABLE payment ADD COLUMN colour TEXT",
+        "ALTER TABLE payment ADD COLUMN colour TEXT DEFAULT 'red' NOT NULL",
+        "CREATE INDEX ix ON payment (payment_id)",
+        "CREATE UNIQUE INDEX one ON other (id)",
+    ],
+)
+def test_what_the_release_before_never_meets_is_an_addition(statement):
+    assert not_additions(f"CREATE TABLE other (id INT); {statement};") == []
+
+
+def test_a_schema_can_be_used_since_the_newest_migration_that_does_more_than_add():
+    assert migrate.SHARED_SINCE <= migrate.oldest_usable() <= migrate.HEAD

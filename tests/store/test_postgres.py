@@ -17,7 +17,8 @@ from tests.postgres_side import OWNER, NoServer, running_server
 from tests.store.link import Link
 from tests.store.store_side import history, opening, paid, told
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
-from tillgate.store import Opened, Sql, postgres_connections, postgres_writer
+from tillgate.store import Opened, Sql, migrate_postgres, postgres_connections, postgres_writer
+from tillgate.store.migrate import HEAD
 from tillgate.store.postgres import open_postgres
 from tillgate.store.postgres_url import read_postgres_url
 
@@ -379,7 +380,6 @@ def test_two_nodes_may_start_at_once_on_an_empty_database(postgres):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        ("UPDATE alembic_version SET version_num = '9999'", "newer release"),
         (f"ALTER ROLE {OWNER} SET synchronous_commit = off", "synchronous_commit off"),
         (
             "INSERT INTO merchant_event (position, event_id, merchant_id, store_id, terminal_id,"
@@ -440,5 +440,65 @@ def test_a_report_that_takes_too_long_ends_on_the_server_too(postgres, monkeypat
             with pytest.raises(StoreError, match="took longer"):
                 await store.report(Sql("SELECT pg_sleep(60)"))
             assert list(await store.report(Sql("SELECT 1 AS one"))) == [(1,)]
+
+    asyncio.run(run())
+
+
+NEWER = "UPDATE alembic_version SET version_num = '9999'"
+
+
+def name_of(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
+def test_a_newer_schema_that_only_adds_serves_this_release(postgres, caplog):
+    url = postgres.migrated()
+    postgres.sql(NEWER, "ALTER TABLE payment ADD COLUMN colour text", database=name_of(url))
+
+    async def run():
+        async with store_at(url) as store:
+            made = opening(1)
+            assert isinstance(await store.open(made), Opened)
+            after = paid(made.payment, "PID-1")
+            await store.save(after, history(after, "pay_answered"), keep_body=False)
+
+    asyncio.run(run())
+    assert "schema 9999 of a newer release" in caplog.text
+
+
+@pytest.mark.parametrize("words", ["'tillgate: usable since schema 9998'", "NULL"])
+def test_a_newer_schema_that_took_something_away_is_refused(postgres, words):
+    url = postgres.migrated()
+    comment = f"COMMENT ON TABLE alembic_version IS {words}"
+    postgres.sql(NEWER, comment, database=name_of(url))
+    with pytest.raises(StoreError, match="newer release"):
+        open_postgres(read_postgres_url(url))
+
+
+def test_an_upgrade_holds_nobody_up_behind_a_table_in_use(postgres, monkeypatch, caplog):
+    """A report reads the table: the upgrade lets go again and again, and those behind it pass."""
+    monkeypatch.setattr(migrate_postgres, "LOCK_LIMIT_MS", 50)
+    monkeypatch.setattr(migrate_postgres, "LOCK_PAUSE_S", 0.02)
+    more = "ALTER TABLE payment ADD COLUMN colour text; UPDATE alembic_version SET version_num = "
+    monkeypatch.setattr(migrate_postgres, "script", lambda current: f"{more}'{HEAD}'")
+    url = postgres.migrated()
+    name = name_of(url)
+    postgres.sql("UPDATE alembic_version SET version_num = '0001'", database=name)
+
+    async def run():
+        report, other = await asyncpg.connect(url), await asyncpg.connect(url)
+        async with report.transaction():
+            await report.fetch("SELECT count(*) FROM payment")
+            upgrade = asyncio.create_task(
+                asyncio.to_thread(migrate_postgres.prepare, read_postgres_url(url))
+            )
+            while caplog.text.count("in use") < 2:
+                await other.fetch("SELECT count(*) FROM payment")
+                await asyncio.sleep(0)
+            assert not upgrade.done()
+        await upgrade
+        await other.fetch("SELECT colour FROM payment")
+        for each in (report, other):
+            await each.close()
 
     asyncio.run(run())

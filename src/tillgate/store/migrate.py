@@ -12,6 +12,11 @@ from tillgate.core.errors import StoreError
 
 HEAD = "0007"
 """The newest revision under `migrations/versions`; a test keeps the two together."""
+SHARED_SINCE = "0007"
+"""From here on a migration says of itself whether it `only_adds`: then nodes of the release before
+go on to serve while it runs and after it. Up to here there was none to be spared.
+"""
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def revision_of(path: Path) -> str | None:
@@ -35,6 +40,18 @@ def revision_of(path: Path) -> str | None:
     return str(row[0]) if row else None
 
 
+def oldest_usable() -> str:
+    """The revision of the oldest release that can serve with this release's schema."""
+    from alembic.script import ScriptDirectory
+
+    not_adding = [
+        each.revision
+        for each in ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+        if each.revision > SHARED_SINCE and not each.module.only_adds
+    ]
+    return max(not_adding, default=SHARED_SINCE)
+
+
 def upgrade(path: Path) -> None:
     """Create or upgrade the tables. Does nothing when the file is at this release's revision.
 
@@ -54,7 +71,7 @@ def upgrade(path: Path) -> None:
     from sqlalchemy import create_engine
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     # Without Python's own transaction handling, which ends a transaction at every CREATE TABLE: all
     # of an upgrade is one transaction, so that a kill in the middle leaves the file as it was.
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path, isolation_level=None))

@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
+import re
 import threading
-from pathlib import Path
+
+import asyncpg
 
 from tillgate.core.errors import StoreError
-from tillgate.store.migrate import HEAD
+from tillgate.store.migrate import HEAD, MIGRATIONS, oldest_usable
 from tillgate.store.postgres_connections import FAULTS, Connection, connect, hang_up, store_error
 from tillgate.store.postgres_url import PostgresUrl
+
+log = logging.getLogger(__name__)
 
 OLDEST = 140000
 """PostgreSQL 14, as the server numbers it."""
 LOCK = 0x74696C6C67617465
 """Of the database while a node migrates it: `tillgate` in ASCII."""
 
+LOCK_LIMIT_MS = 2000
+"""How long an upgrade waits for a table that somebody uses: all others queue up behind it, and a
+till waits for 10 s. Ours."""
+LOCK_PAUSE_S = 1.0
+LOCK_TRIES_MAX = 60
+
+_USABLE = re.compile(r"tillgate: usable since schema (\d{4})")
 _alembic = threading.Lock()  # it has one context per process
 
 
@@ -88,17 +100,47 @@ async def revision_of(connection: Connection) -> str | None:
 
 
 async def _upgrade(connection: Connection, url: PostgresUrl) -> None:
-    async with connection.transaction():
-        # Two nodes may start at once: the second waits here and finds everything done.
-        await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-        current = await revision_of(connection)
-        if current == HEAD:
+    for attempt in range(1, LOCK_TRIES_MAX + 1):
+        try:
+            async with connection.transaction():
+                # Two nodes may start at once: the second waits here and finds everything done.
+                await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+                await _upgrade_alone(connection, url)
             return
-        if current is not None and current > HEAD:
-            raise StoreError(
-                f"{url} was written by a newer release (schema {current}, this one knows {HEAD})"
-            )
-        await connection.execute(script(current))
+        except asyncpg.LockNotAvailableError:
+            if attempt == LOCK_TRIES_MAX:
+                raise
+            log.warning("a table is in use and cannot be upgraded yet: trying again")
+            await asyncio.sleep(LOCK_PAUSE_S)
+
+
+async def _upgrade_alone(connection: Connection, url: PostgresUrl) -> None:
+    current = await revision_of(connection)
+    if current == HEAD:
+        return
+    if current is not None and current > HEAD:
+        await _check_newer(connection, url, current)
+        return
+    await connection.execute(f"SET LOCAL lock_timeout = {LOCK_LIMIT_MS}")
+    await connection.execute(script(current))
+    # For nodes of the releases before, which go on meanwhile and may be started again.
+    words = f"tillgate: usable since schema {oldest_usable()}"
+    await connection.execute(f"COMMENT ON TABLE alembic_version IS '{words}'")
+
+
+async def _check_newer(connection: Connection, url: PostgresUrl, current: str) -> None:
+    """A newer release's schema serves this one, too, where only something was added to it."""
+    words = await connection.fetchval("SELECT obj_description('alembic_version'::regclass)")
+    since = _USABLE.search(words or "")
+    if since is None or since[1] > HEAD:
+        raise StoreError(
+            f"{url} was written by a newer release (schema {current}, this one knows {HEAD}):"
+            " run that release"
+        )
+    log.warning(
+        "the database has schema %s of a newer release, which only adds to %s: going on",
+        *(current, HEAD),
+    )
 
 
 def script(current: str | None) -> str:
@@ -108,7 +150,7 @@ def script(current: str | None) -> str:
 
     written = io.StringIO()
     config = Config(output_buffer=written)
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     with _alembic:
         command.upgrade(config, f"{current or 'base'}:{HEAD}", sql=True)
     return written.getvalue()
