@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.gateway.follower_side import Side, following, opening, paid
 from tests.store.store_side import opener
 from tests.support import API_KEY, Wallets, gateway, order, sandbox
@@ -179,16 +181,19 @@ def test_what_one_node_told_no_other_one_takes_back(postgres, tmp_path):
     asyncio.run(run())
 
 
-def test_a_node_that_begins_leaves_what_the_others_drive_to_them(postgres, tmp_path):
+@pytest.mark.parametrize(("ahead_s", "taken_up"), [(0, 0), (30, 1)])
+def test_a_node_that_begins_takes_up_what_is_overdue_and_leaves_the_rest_to_the_others(
+    postgres, tmp_path, ahead_s, taken_up
+):
     async def run():
         async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
             payment = await a.sale(1)
             await a.until(lambda: a.network.calls)
-            assert await b.follower.recover() == 0
-            b.clock.ahead = timedelta(seconds=30)
-            assert await b.follower.recover() == 1
-            [asked] = a.network.calls
-            asked.answer.set_result(PayAnswered(paid(asked)))
+            b.clock.ahead = timedelta(seconds=ahead_s)
+            assert await b.follower.recover() == taken_up
+            await b.until(lambda: len(b.network.calls) == taken_up)
+            for asked in (*b.network.calls, *a.network.calls):  # whoever asked is told
+                asked.answer.set_result(PayAnswered(paid(asked)))
             last = await b.follower.wait(payment, 10)
             assert last.status is Status.SUCCEEDED
 
@@ -210,5 +215,32 @@ def test_what_is_sold_while_a_stop_has_begun_is_sent_and_not_left_until_it_is_ov
             last = await b.follower.current(payment.payment_request_id)
             assert last is not None
             assert last.status is Status.SUCCEEDED
+
+    asyncio.run(run())
+
+
+def test_what_a_node_left_that_drove_many_is_taken_up_in_one_go(postgres, tmp_path, monkeypatch):
+    """A pause after each batch would leave the last of thousands for minutes."""
+    monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 0.01)
+    monkeypatch.setattr(follow, "BATCH_ROWS", 2)
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            await b.follower.recover()
+            for number in range(7):
+                await a.sale(number)
+            await a.until(lambda: len(a.network.calls) == 7)
+            await a.die()
+            load = b.store.load_waiting
+
+            async def load_once_more(*args, **more):
+                batch = await load(*args, **more)
+                if batch:
+                    monkeypatch.setattr(follow, "LOOK_INTERVAL_S", 3600)
+                return batch
+
+            monkeypatch.setattr(b.store, "load_waiting", load_once_more)
+            b.clock.ahead = timedelta(seconds=30)
+            await b.until(lambda: len(b.network.calls) == 7)
 
     asyncio.run(run())

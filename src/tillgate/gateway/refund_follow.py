@@ -116,13 +116,15 @@ class RefundFollower:
     async def _look_for_forgotten(self) -> None:
         """Take up rows that are overdue and driven by nobody: a dead node's, or a lost commit's."""
         last: Refund | None = None
+        taken_up = 0
         while True:
-            await asyncio.sleep(LOOK_INTERVAL_S)
+            await asyncio.sleep(0 if last and taken_up else LOOK_INTERVAL_S)
             since = self._clock.now() - OVERDUE
             try:
                 batch = await load_waiting_refunds(self._store, since, after=last, limit=BATCH_ROWS)
             except StoreError as error:
                 log.error("the queue of refunds cannot be read: %s", error)
+                taken_up = 0
                 continue
             last = batch[-1] if len(batch) == BATCH_ROWS else None
             if taken_up := self._take_up(batch):
