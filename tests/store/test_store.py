@@ -19,6 +19,7 @@ from tillgate.core.webhooks import EndpointStatus
 from tillgate.gateway.streams import Streams
 from tillgate.store import Earlier, KeyHeld, Opened, OrderHeld, Sql, Unmatched
 from tillgate.store.registry import load_directory, load_keys
+from tillgate.store.rows import from_microseconds
 from tillgate.store.tickets import keep_ticket, take_ticket
 from tillgate.store.webhook_endpoints import Endpoint, create_endpoint
 from tillgate.store.webhook_log import list_deliveries
@@ -524,7 +525,7 @@ def test_a_quiet_listener_is_spoken_to_while_others_are_busy(open_store):
     async def work(store):
         caller = Caller(key_id="k", roles=frozenset(), merchant_id="quiet")
         streams = Streams(store)
-        heard = streams.listen(caller, 0, pause_s=0.2)
+        heard = streams.listen(streams.enter(caller), 0, pause_s=0.2)
         first = asyncio.ensure_future(anext(heard))
         async with asyncio.timeout(10):
             while not first.done():
@@ -536,3 +537,8 @@ def test_a_quiet_listener_is_spoken_to_while_others_are_busy(open_store):
         streams.stop()
 
     with_store(open_store, work)
+
+
+@pytest.mark.parametrize("value", [2**62, -(2**62)])
+def test_a_moment_that_nothing_can_hold_is_the_nearest_one(value):
+    assert from_microseconds(value).year == (9999 if value > 0 else 1)

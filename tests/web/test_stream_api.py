@@ -21,7 +21,7 @@ from tests.support import (
     paid,
     signed_answer,
 )
-from tillgate.web.stream_api import LISTENERS_OF_A_KEY_MAX
+from tillgate.gateway.streams import LISTENERS_OF_A_KEY_MAX
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -197,6 +197,31 @@ def test_a_head_answers_and_is_no_stream(tmp_path):
         (200, "text/event-stream")
     ] * 3
     assert after == 200
+
+
+def test_nor_by_asking_for_them_all_at_once(tmp_path):
+    async def work(api):
+        async def opens():
+            url = f"{api.url}/v1/events"
+            async with api.session.get(url, headers=bearer(API_KEY)) as response:
+                if response.status == 200:
+                    await api_is_full.wait()
+                return response.status
+
+        api_is_full = asyncio.Event()
+        tries = [asyncio.create_task(opens()) for _ in range(LISTENERS_OF_A_KEY_MAX + 20)]
+        while sum(each.done() for each in tries) < 20:
+            await asyncio.sleep(0.01)
+        api_is_full.set()
+        told = await asyncio.gather(*tries)
+        async with asyncio.timeout(10):  # and the places are free again
+            while True:
+                async with api.session.get(f"{api.url}/v1/events", headers=bearer(API_KEY)) as got:
+                    if got.status == 200:
+                        return told
+
+    told = run(tmp_path, work)
+    assert sorted(told) == [200] * LISTENERS_OF_A_KEY_MAX + [429] * 20
 
 
 def test_one_key_never_takes_every_stream(tmp_path):

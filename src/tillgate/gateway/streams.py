@@ -18,6 +18,11 @@ from tillgate.store import Placed, Store
 LOOK_INTERVAL_S = 0.2
 """A result that lands on another node is seen within this and a read. Design: up to 250 ms."""
 BATCH = 100
+LISTENERS_MAX = 1000
+"""Streams of one process; each costs a socket and a read per event of its merchant."""
+LISTENERS_OF_A_MERCHANT_MAX = 256
+LISTENERS_OF_A_KEY_MAX = 64
+"""So that nobody takes them all. Ours: the tills of a store may share a key."""
 NEWS_MAX = 500
 """More news than this in one look wakes everybody: cheaper than to ask whose they are."""
 
@@ -45,44 +50,59 @@ class Streams:
         """How many listen."""
         return len(self._listeners)
 
-    def count_of(self, key_id: str) -> int:
-        """How many listen with this key."""
-        return sum(each.caller.key_id == key_id for each in self._listeners)
+    def enter(self, caller: Caller) -> Listener | None:
+        """A place for one who listens, until he leaves; None where he may have no more.
+
+        Without a merchant he hears of all; without a store, of all of his merchant.
+        """
+        others = [each.caller for each in self._listeners]
+        of_key = sum(each.key_id == caller.key_id for each in others)
+        of_merchant = sum(each.merchant_id == caller.merchant_id for each in others)
+        if (
+            len(others) >= LISTENERS_MAX
+            or of_key >= LISTENERS_OF_A_KEY_MAX
+            or of_merchant >= LISTENERS_OF_A_MERCHANT_MAX
+        ):
+            return None
+        listener = Listener(caller)
+        self._listeners.add(listener)
+        self._ensure_look()
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Give the place back. Safe to call twice."""
+        self._listeners.discard(listener)
 
     async def listen(
-        self, caller: Caller, after: int, pause_s: float
+        self, listener: Listener, after: int, pause_s: float
     ) -> AsyncIterator[list[Placed]]:
-        """What this caller may hear, as it comes, from behind `after`; an empty list after each
-        pause without any, whatever happens to others. Ends when this process stops.
+        """What he may hear, as it comes, from behind `after`; an empty list after each pause
+        without any, whatever happens to others. Ends when this process stops.
 
         Args:
-            caller: without a merchant it hears of all; without a store, of all of its merchant.
+            listener: as he entered.
             after: a position that was told before.
             pause_s: how long nothing may be said.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        listener, position = Listener(caller), after
-        self._listeners.add(listener)
-        self._ensure_look()
+        caller, position = listener.caller, after
         loop = asyncio.get_running_loop()
         quiet_until = loop.time() + pause_s
-        try:
-            while not self._is_stopping:
-                listener.news.clear()
-                batch = await self._store.load_events(
-                    caller.merchant_id, store_id=caller.store_id, after=position, limit=BATCH
-                )
-                if batch:
-                    position = batch[-1].position
-                    yield list(batch)
-                    quiet_until = loop.time() + pause_s
-                elif not await _until(listener.news, quiet_until):
-                    yield []
-                    quiet_until = loop.time() + pause_s
-        finally:
-            self._listeners.discard(listener)
+        while not self._is_stopping:
+            listener.news.clear()
+            batch = await self._store.load_events(
+                caller.merchant_id, store_id=caller.store_id, after=position, limit=BATCH
+            )
+            if batch:
+                position = batch[-1].position
+                yield list(batch)
+                quiet_until = loop.time() + pause_s
+            # Also where each look takes so long that there is always news meanwhile.
+            elif loop.time() >= quiet_until or not await _until(listener.news, quiet_until):
+                yield []
+                quiet_until = loop.time() + pause_s
 
     def stop(self) -> None:
         """End every stream. Safe to call twice."""

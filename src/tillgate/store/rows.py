@@ -92,11 +92,11 @@ def to_microseconds(at: datetime) -> int:
 
 
 def from_microseconds(value: int) -> datetime:
-    """The way back, aware UTC; what no datetime can hold becomes the last one that is."""
+    """The way back, aware UTC; what no datetime can hold becomes the nearest one that is."""
     try:
         return _EPOCH + timedelta(microseconds=value)
     except OverflowError:
-        return datetime.max.replace(tzinfo=UTC)
+        return datetime(9999, 12, 31, tzinfo=UTC) if value > 0 else datetime(1, 1, 1, tzinfo=UTC)
 
 
 def _time(value: int | None) -> datetime | None:

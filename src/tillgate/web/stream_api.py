@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from tillgate.clock import Clock
 from tillgate.core.access import Caller, Permission
@@ -16,7 +17,7 @@ from tillgate.core.errors import StoreError
 from tillgate.gateway.announce import payload_of
 from tillgate.gateway.registry import Registry
 from tillgate.gateway.resources import iso
-from tillgate.gateway.streams import Streams
+from tillgate.gateway.streams import Listener, Streams
 from tillgate.store import Placed, Store
 from tillgate.store.tickets import keep_ticket, take_ticket
 from tillgate.web.operations import Answer, Call, Header, Operation, json_answer
@@ -29,10 +30,6 @@ TICKET_LIFE = timedelta(seconds=30)
 HEARTBEAT_S = 15
 """A comment this often keeps proxies from closing a quiet stream (WHATWG HTML, 9.2.7)."""
 RETRY_MS = 2000
-LISTENERS_MAX = 1000
-"""Streams of one process; each costs a socket and a read per event of its merchant."""
-LISTENERS_OF_A_KEY_MAX = 64
-"""Of one key, so that no single one takes them all. Ours: the tills of a store may share a key."""
 POSITION_MAX = 2**62
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -144,21 +141,15 @@ class StreamApi:
         caller = await self._caller(call)
         if call.request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE, headers=_HEADERS)
-        if (
-            self._streams.count >= LISTENERS_MAX
-            or self._streams.count_of(caller.key_id) >= LISTENERS_OF_A_KEY_MAX
-        ):
-            raise Problem(
-                "too_many_requests", "Too many streams are open here.", retry_after_s=HEARTBEAT_S
-            )
         after = _after(call)
         if after is None:
             after = await self._store.last_position()
-        return StreamingResponse(
-            self._told(caller, after),
-            media_type=MEDIA_TYPE,
-            headers=_HEADERS,
-        )
+        listener = self._streams.enter(caller)
+        if listener is None:
+            raise Problem(
+                "too_many_requests", "Too many streams are open here.", retry_after_s=HEARTBEAT_S
+            )
+        return _Stream(self._told(listener, after), lambda: self._streams.leave(listener))
 
     async def _caller(self, call: Call) -> Caller:
         query: StreamQuery = call.query
@@ -170,14 +161,14 @@ class StreamApi:
             raise Problem("unauthorized", "A ticket works once and for 30 s.", path="?ticket")
         return caller
 
-    async def _told(self, caller: Caller, after: int) -> AsyncIterator[bytes]:
+    async def _told(self, listener: Listener, after: int) -> AsyncIterator[bytes]:
         # The id alone is no event (WHATWG HTML, 9.2.6), but where to go on for who loses the
         # connection before the first one.
         yield f"retry: {RETRY_MS}\nid: {after}\n\n".encode()
         quiet_s = 0
         try:
-            async for batch in self._streams.listen(caller, after, pause_s=1):
-                if self._registry.caller_by_id(caller.key_id) is None:
+            async for batch in self._streams.listen(listener, after, pause_s=1):
+                if self._registry.caller_by_id(listener.caller.key_id) is None:
                     return  # the key was revoked meanwhile
                 quiet_s = 0 if batch else quiet_s + 1
                 if batch:
@@ -186,6 +177,20 @@ class StreamApi:
                     yield b":\n\n"
         except StoreError:
             return  # the client comes again, from where it stands
+
+
+class _Stream(StreamingResponse):
+    """Gives its place back also where the client was gone before the first word."""
+
+    def __init__(self, told: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
+        super().__init__(told, media_type=MEDIA_TYPE, headers=_HEADERS)
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
 
 
 def _after(call: Call) -> int | None:
