@@ -16,9 +16,6 @@ from tests.e2e.kills import Stage
 from tests.e2e.test_processes import Process
 from tests.postgres_side import Server, running_server
 
-WORKERS = (2, 1)
-"""Of each node: a supervisor with two, and a process alone."""
-
 
 def children(pid: int) -> list[int]:
     """Of a process; none of one that is gone."""
@@ -40,6 +37,8 @@ class Cluster(Stage):
     """See `Stage`: what is killed is a node, one of its workers, or the database."""
 
     database: Server
+    workers: tuple[int, ...] = (2, 1)
+    """Of each node: a supervisor with two, and a process alone."""
 
     @contextlib.asynccontextmanager
     async def ready(self) -> AsyncIterator[None]:
@@ -59,10 +58,10 @@ class Cluster(Stage):
             yield self
 
     async def start(self) -> None:
-        await asyncio.gather(*(self.start_node(number) for number in range(len(WORKERS))))
+        await asyncio.gather(*(self.start_node(number) for number in range(len(self.workers))))
 
     async def start_node(self, number: int, **environ: str) -> None:
-        options = ("--listen", "127.0.0.1:0", "--workers", str(WORKERS[number]))
+        options = ("--listen", "127.0.0.1:0", "--workers", str(self.workers[number]))
         told = self.environ | {"TILLGATE_STORE": self.store} | environ
         node = await asyncio.to_thread(lambda: Process(self.folder, "serve", *options, **told))
         self.nodes[number] = node
@@ -87,7 +86,7 @@ class Cluster(Stage):
                 await asyncio.sleep(down_s)
                 await asyncio.to_thread(self.database.start)
             case "node":
-                number = self.dice.randrange(len(WORKERS))
+                number = self.dice.randrange(len(self.workers))
                 await self.kill_node(number)
                 await asyncio.sleep(down_s)
                 await self.start_node(number)
