@@ -202,7 +202,7 @@ async def measure(kind: str, arguments: argparse.Namespace, folder: Path) -> dic
     """All programs on one kind of store."""
     write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
     key = tomllib.loads((folder / "till.toml").read_text())["api_key"]
-    names = tuple(arguments.programs)
+    names = tuple(name for name in arguments.programs if name != "usual" or kind != "sqlite")
     sandbox = Server(SANDBOX, folder, {"TILLGATE_SANDBOX_NOTIFY_DELAY_S": NOTIFY_DELAY_S})
     programs: list[Program] = []
     floor: list[float] = []
@@ -282,7 +282,7 @@ def main() -> int:
     arguments = parser.parse_args()
     missing = [name for name in USUAL_NEEDS if find_spec(name) is None]
     if "usual" in arguments.programs and missing:
-        print(f"usual is left out: {', '.join(missing)} not installed; pip install '.[bench]'")
+        print(f"usual is left out: no {', '.join(missing)} here; pip install -e '.[bench]'")
         arguments.programs = [name for name in arguments.programs if name != "usual"]
     found: dict[str, Any] = {}
     for kind in arguments.stores:
