@@ -1,8 +1,8 @@
-"""Latency that the gateway adds to the network's own, at half load.
+"""Latency that the gateway adds to the network's own, at 25, 50 and 75 % of what it can take.
 
 Open loop: sales begin at a constant rate whatever the answers do, and each is timed from the moment
-when it was due, so that a stall is counted for all whom it holds up. The rate is half of what the
-gateway took in a closed loop just before. The baseline in the same run: the same rate of signed
+when it was due, so that a stall is counted for all whom it holds up. The rates are shares of what
+the gateway took in a closed loop just before. The baseline in the same run: the same rate of signed
 pays, straight to the sandbox. What is added is the difference of the percentiles.
 
 With `--store` a PostgreSQL database, a second gateway hears the notifications: how much later the
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import os
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from typing import Any
 import aiohttp
 
 from bench.one_gateway import SANDBOX, SERVE, Server, draw_codes, pay_all, tell
+from bench.processes import where
 from bench.sandbox import FOLDER, Loader
 from tillgate.alipayplus.signing import SigningKey
 from tillgate.cli.keys import Addresses, write_folder
@@ -139,6 +139,23 @@ async def confirmed(session: aiohttp.ClientSession, sandbox: str, gateway: str, 
     return (await till - began) * 1000
 
 
+def at_load(
+    share: float, rate: float, direct: list[float], through: list[float]
+) -> dict[str, float]:
+    """The percentiles at one share of capacity, of the network alone and through the gateway."""
+    load = f"load_{round(share * 100)}"
+    figures: dict[str, float] = {f"{load}_rate_per_second": round(rate)}
+    for part in (0.5, 0.99):
+        own, all_ = percentile(direct, part), percentile(through, part)
+        name = f"p{round(part * 100)}_ms"
+        figures |= {
+            f"{load}_network_{name}": round(own, 1),
+            f"{load}_through_gateway_{name}": round(all_, 1),
+            f"{load}_added_{name}": round(all_ - own, 1),
+        }
+    return figures
+
+
 async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
     key = tomllib.loads((folder / "till.toml").read_text())["api_key"]
@@ -167,32 +184,24 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
 
             codes = await draw_codes(session, sandbox.url, arguments.payments)
             load = await pay_all(session, gateway.url, key, codes, 32)
-            rate = len(codes) / load.seconds * arguments.load
-            codes = await draw_codes(session, sandbox.url, arguments.payments)
-            direct, paid_there = await at_rate(
-                straight(folder, sandbox.url, session, codes), codes, rate
-            )
-            codes = await draw_codes(session, sandbox.url, arguments.payments)
-            through, paid_here = await at_rate(sale, codes, rate)
-            figures = {
-                "capacity_per_second": round(len(codes) / load.seconds),
-                "rate_per_second": round(rate),
-                "void": {*paid_there, *paid_here} != {"S", "SUCCEEDED"},
-            }
-            for share in (0.5, 0.99):
-                own, all_ = percentile(direct, share), percentile(through, share)
-                name = f"p{round(share * 100)}_ms"
-                figures |= {
-                    f"network_{name}": round(own, 1),
-                    f"through_gateway_{name}": round(all_, 1),
-                    f"added_{name}": round(all_ - own, 1),
-                }
+            capacity = len(codes) / load.seconds
+            figures: dict[str, Any] = {"capacity_per_second": round(capacity), "void": False}
+            for share in arguments.load:
+                rate = capacity * share
+                codes = await draw_codes(session, sandbox.url, arguments.payments)
+                direct, paid_there = await at_rate(
+                    straight(folder, sandbox.url, session, codes), codes, rate
+                )
+                codes = await draw_codes(session, sandbox.url, arguments.payments)
+                through, paid_here = await at_rate(sale, codes, rate)
+                figures["void"] |= {*paid_there, *paid_here} != {"S", "SUCCEEDED"}
+                figures |= at_load(share, rate, direct, through)
     finally:
         gateway.end()
         sandbox.end()
     if arguments.store:
         figures |= await on_another_node(arguments.store, folder)
-    return figures | {"python": sys.version.split()[0], "cores": os.cpu_count()}
+    return {"bench": "latency"} | figures | where()
 
 
 def main() -> int:
@@ -201,7 +210,13 @@ def main() -> int:
         epilog="example: python -m bench.latency --payments 3000 --load 0.25",
     )
     parser.add_argument("--payments", type=int, default=3000, help="per phase (default: 3000)")
-    parser.add_argument("--load", type=float, default=0.5, help="of capacity (default: 0.5)")
+    parser.add_argument(
+        "--load",
+        type=float,
+        nargs="+",
+        default=[0.25, 0.5, 0.75],
+        help="shares of capacity (default: 0.25 0.5 0.75)",
+    )
     parser.add_argument("--store", metavar="URL", help="a PostgreSQL database (default: SQLite)")
     parser.add_argument("--json", metavar="FILE", help="write the figures here too")
     arguments = parser.parse_args()
