@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +186,33 @@ def fill(disk: Path) -> Path:
     return rubbish
 
 
-def test_a_database_without_disk(postgres, tmp_path):
-    """Sales go on while pages have room; then they are refused, and paid once there is room."""
+async def fills_up(api: Api, wallets: Wallets, disk: Path, again: Callable[[], None]) -> None:
+    """Sells until five sales are refused; they and all others are paid once there is room."""
+    paid, refused = [], []
+    rubbish = fill(disk)
+    for number in range(2000):
+        asked = order(code=await wallets.code(), order=f"o{number}")
+        status, told = await ask(api, "POST", "/v1/payments", f"k{number}", asked)
+        if status == 503:
+            refused.append((number, asked))
+            if len(refused) == 5:
+                break
+        else:
+            paid.append(told["id"])
+    assert len(refused) == 5
+    rubbish.unlink()
+    await asyncio.to_thread(again)
+    for number, asked in refused:
+        told = await until_taken(api, "POST", "/v1/payments", f"k{number}", asked)
+        paid.append(told["id"])
+    for payment_id in paid:
+        told = await until_taken(api, "GET", f"/v1/payments/{payment_id}")
+        assert told["status"] == "SUCCEEDED"
+        assert await wallets.debits(payment_id) == (1, 100)
+
+
+def test_a_database_without_disk_for_its_tables(postgres, tmp_path):
+    """The server stays: sales go on while pages have room."""
     with small_disk() as disk, running_server() as server:
         place = disk / "tables"
         place.mkdir()
@@ -197,25 +223,46 @@ def test_a_database_without_disk(postgres, tmp_path):
 
         async def run():
             async with selling(tmp_path, server.url("pay")) as (api, wallets):
-                paid, refused = [], []
-                rubbish = fill(disk)
-                for number in range(400):
-                    asked = order(code=await wallets.code(), order=f"o{number}")
-                    status, told = await ask(api, "POST", "/v1/payments", f"k{number}", asked)
-                    if status == 503:
-                        refused.append((number, asked))
-                        if len(refused) == 5:
-                            break
-                    else:
-                        paid.append(told["id"])
-                assert len(refused) == 5
-                rubbish.unlink()
-                for number, asked in refused:
-                    told = await until_taken(api, "POST", "/v1/payments", f"k{number}", asked)
-                    paid.append(told["id"])
-                for payment_id in paid:
-                    told = await until_taken(api, "GET", f"/v1/payments/{payment_id}")
-                    assert told["status"] == "SUCCEEDED"
-                    assert await wallets.debits(payment_id) == (1, 100)
+                await fills_up(api, wallets, disk, lambda: None)
 
         asyncio.run(run())
+
+
+def move_journal(server: Server, disk: Path) -> None:
+    """To that disk, with 16 MB of it nearly used up."""
+    server.stop()
+    there, here = disk / "journal", server.folder / "data" / "pg_wal"
+    shutil.copytree(here, there)
+    owner = here.stat()
+    for each in (there, *there.rglob("*")):
+        os.chown(each, owner.st_uid, owner.st_gid)
+    there.chmod(0o700)
+    shutil.rmtree(here)
+    here.symlink_to(there)
+    server.start()
+    server.sql(
+        "SELECT pg_switch_wal()",
+        "SELECT pg_logical_emit_message(false, '', repeat('x', 16000000), flush => true)",
+    )
+
+
+@pytest.mark.soak
+def test_a_database_without_disk_for_its_journal(postgres, tmp_path):
+    """The server panics and ends; whatever watches over it starts it again. The gateway stays."""
+    with small_disk("100m") as disk, running_server() as server:
+        url = server.migrated()
+        move_journal(server, disk)
+
+        said: list[str] = []
+
+        def again() -> None:
+            said.extend(server.said)
+            server.stop()
+            server.start()
+
+        async def run():
+            async with selling(tmp_path, url) as (api, wallets):
+                await fills_up(api, wallets, disk, again)
+
+        asyncio.run(run())
+        assert any("PANIC" in line for line in said)
