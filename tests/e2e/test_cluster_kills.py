@@ -42,3 +42,20 @@ def test_twenty_kills_of_nodes_workers_and_the_database_and_the_books_agree(post
     print(outcome.story())
     assert not outcome.violations, f"SOAK_SEED={seed}"
     assert len(outcome.killed_at_s) == plan.kills
+
+
+class FourProcesses(Cluster):
+    """Two nodes of two workers each; every request of a till is a connection of its own."""
+
+    workers = (2, 2)
+
+
+@pytest.mark.soak
+def test_calls_spread_over_four_processes_tell_one_truth(postgres, tmp_path):
+    """Opened, awaited, notified, confirmed, cancelled and read wherever it happens to be."""
+    ways = (ALIPAY_PLUS, KAKAOPAY, ALIPAY_CN)
+    plan = Plan(seed=20260103, kills=0, payments=200, load_s=20, fault_rate=0.0, ways=ways)
+    outcome = asyncio.run(run(tmp_path, plan, FourProcesses))
+    print(outcome.story())
+    assert not outcome.violations
+    assert {"SUCCEEDED", "FAILED", "CANCELLED"} <= set(outcome.statuses)
