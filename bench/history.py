@@ -35,12 +35,16 @@ from tillgate.store import schema
 
 AT_ONCE = 200_000
 """Rows of one transaction: far below the million events that one can number (migration 0003)."""
-OLD = "payment_request_id LIKE 'pay_0000%'"
 TABLES = ("payment", "payment_event", "merchant_event")
 
 
+def one(table: str) -> str:
+    """Keep the one payment apart, while nothing else is there."""
+    return f"CREATE TEMP TABLE one_{table} AS SELECT * FROM {table}"
+
+
 def copies(table: str, is_sqlite: bool) -> str:
-    """Insert copies number `?` to `?` of the one payment that is there."""
+    """Insert copies number `?` to `?` of the one payment."""
     number = "substr('0000000000' || n, -10)" if is_sqlite else "lpad(n::text, 10, '0')"
     padded = f"'0000000000000000' || {number}"
     changed = {
@@ -63,13 +67,15 @@ def copies(table: str, is_sqlite: bool) -> str:
         numbers, source = "", "generate_series($1::bigint, $2::bigint) AS copy (n)"
     return (
         f"{numbers}INSERT INTO {table} ({', '.join(names)})"
-        f" SELECT {values} FROM {source} CROSS JOIN {table} WHERE NOT {OLD}"
+        f" SELECT {values} FROM {source} CROSS JOIN one_{table} AS {table}"
     )
 
 
 def fill_sqlite(file: str, count: int) -> None:
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
+        for table in TABLES:
+            connection.execute(one(table))
         for first in range(0, count, AT_ONCE):
             for table in TABLES:
                 last = min(first + AT_ONCE, count) - 1
@@ -81,6 +87,8 @@ def fill_sqlite(file: str, count: int) -> None:
 async def fill_postgres(url: str, count: int) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute("SET synchronous_commit = off")
+    for table in TABLES:
+        await connection.execute(one(table))
     for first in range(0, count, AT_ONCE):
         for table in TABLES:
             last = min(first + AT_ONCE, count) - 1
@@ -113,7 +121,7 @@ async def measure(kind: str, arguments: argparse.Namespace, folder: Path) -> dic
         try:
             async with aiohttp.ClientSession() as session:
 
-                async def one(program: Program, count: int) -> dict[str, float]:
+                async def sell(program: Program, count: int) -> dict[str, float]:
                     codes = await draw_codes(session, sandbox.url, count)
                     tills = min(arguments.concurrency, count)
                     return await one_round(program, sandbox, key, codes, tills)
@@ -124,14 +132,14 @@ async def measure(kind: str, arguments: argparse.Namespace, folder: Path) -> dic
                         return start("gateway", store, postmaster, folder, sandbox.url, 1)
 
                     programs.append(again())
-                    await one(programs[-1], 1)
+                    await sell(programs[-1], 1)
                     began = time.monotonic()
                     programs[-1] = await with_history(programs[-1], size, again)
                     print(f"  {kind}, {size}: filled in {time.monotonic() - began:.0f} s")
                 for number in range(arguments.rounds + 1):
                     at = number % len(programs)
                     for program in programs[at:] + programs[:at]:
-                        seen = await one(program, arguments.payments)
+                        seen = await sell(program, arguments.payments)
                         kept = program.rounds.setdefault(arguments.concurrency, [])
                         if number:  # the first one warms up
                             kept.append(seen)

@@ -43,16 +43,22 @@ SANDBOX = ("tillgate", "sandbox", "--until-stdin-closes")
 class Server:
     """A module that serves until its standard input closes, with what the kernel knows of it.
 
-    Its errors go into the `log`, if there is one.
+    Its errors go into the `log`, if there is one. `under` is a command that runs Python, such as
+    an instrument that counts instructions.
     """
 
     def __init__(
-        self, module: Sequence[str], folder: Path, environ: dict[str, str], log: Path | None = None
+        self,
+        module: Sequence[str],
+        folder: Path,
+        environ: dict[str, str],
+        log: Path | None = None,
+        under: Sequence[str] = (),
     ) -> None:
         began = time.monotonic()
         with contextlib.nullcontext() if log is None else log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *module, "--settings", str(folder / "tillgate.toml")],
+                [*under, sys.executable, "-m", *module, "--settings", f"{folder}/tillgate.toml"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -85,9 +85,15 @@ class Program:
 
 
 def start(
-    name: str, store: str, postmaster: int | None, folder: Path, sandbox: str, workers: int
+    name: str,
+    store: str,
+    postmaster: int | None,
+    folder: Path,
+    sandbox: str,
+    workers: int,
+    under: tuple[str, ...] = (),
 ) -> Program:
-    """Start a program and wait until it serves."""
+    """Start a program, `under` an instrument if there is one, and wait until it serves."""
     reach = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}
     if name == "gateway":
         url = store if store.startswith("postgresql:") else f"sqlite:{store}"
@@ -97,7 +103,7 @@ def start(
         module = ("bench.usual", "--store", store)
     else:
         module = ("bench.bare", "--form", name, "--store", store)
-    server = Server(module, folder, reach, folder / f"{name}.log")
+    server = Server(module, folder, reach, folder / f"{name}.log", under)
     if not server.url:
         raise SystemExit(f"{name} does not start:\n{(folder / f'{name}.log').read_text()}")
     return Program(name, store, server, postmaster)
