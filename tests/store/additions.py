@@ -8,7 +8,7 @@ import re
 
 _HARMLESS = re.compile(
     r"(BEGIN|COMMIT)$|CREATE (TABLE|SEQUENCE|INDEX) |COMMENT ON |UPDATE alembic_version |"
-    r"INSERT INTO ",
+    r"INSERT INTO |ALTER TABLE \w+ ALTER COLUMN \w+ SET \(n_distinct = -?[\d.]+\)$",
     re.IGNORECASE,
 )
 _COLUMN = re.compile(r"ALTER TABLE \w+ ADD COLUMN ", re.IGNORECASE)

@@ -237,3 +237,25 @@ def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed, coun
         return plan
 
     assert on(url, generic, PINNED) == [("Index Scan", "pk_payment")]
+
+
+def test_statistics_of_an_almost_empty_table_mislead_no_look_up(postgres):
+    """With one row every column passes for unique, and each index of the merchant for as good."""
+    url = postgres.migrated()
+    name = url.split("@/")[1].split("?")[0]
+    with_store(opener(url), lambda store: store.open(opening(0)))
+    postgres.sql("VACUUM ANALYZE payment", database=name)
+    postgres.sql("ALTER TABLE payment SET (autovacuum_enabled = off)", database=name)
+
+    async def more(store):
+        await asyncio.gather(*(store.open(opening(n)) for n in range(1, FULL)))
+
+    with_store(opener(url), more)
+
+    async def work(connection):
+        [row] = await connection.fetch(
+            f"EXPLAIN (FORMAT JSON) {SELECT_EARLIER_OF_MANY}", ["M1"], ["key-1"], ["order-1"]
+        )
+        return scans(json.loads(row[0])[0]["Plan"])
+
+    assert on(url, work, LOOKING) == [BY_REQUEST, BY_ORDER]
