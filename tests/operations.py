@@ -37,7 +37,7 @@ def operator_operations() -> list[Operation]:
     """What operators call."""
     return [
         *OperatorApi(_NOTHING, _NOTHING, _NOTHING, ()).operations(),
-        *RefundJudgements(_NOTHING, _NOTHING).operations(),
+        *RefundJudgements(_NOTHING, _NOTHING, _NOTHING).operations(),
         *RegistryApi(_NOTHING, _NOTHING, _NOTHING).operations(),
         *KeysApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_live=False).operations(),
     ]

@@ -59,6 +59,7 @@ CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "inferred_fields": ("fields that only samples of a pay show", ("optional", "required")),
     "expiry_from": ("where an order's minute begins", ("receipt", "request_time")),
     "settlement": ("answers name what is settled in another currency", ("told", "silent")),
+    "refund_listing": ("an inquiry lists the refunds of a payment", ("listed", "unlisted")),
 }
 """What the network's public pages leave open: meaning, and words, the default first (ADR 0010)."""
 

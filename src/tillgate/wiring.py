@@ -120,12 +120,13 @@ def build_gateway(
     interventions = Interventions(follower, connectors, clock)
     notifications = Notifications(store, follower, by_section, clock)
     refund_calls = RefundCalls(follower.calls, connectors, clock)
-    refund_follower = RefundFollower(store, follower, refund_calls, clock)
+    refund_follower = RefundFollower(store, follower, refund_calls, clock, metrics)
     refunds = Refunds(
         store=store,
         payments=follower,
         refunds=refund_follower,
         calls=refund_calls,
+        clock=clock,
         draw_id=lambda now: new_id("ref", now),
     )
 
@@ -182,7 +183,7 @@ def build_gateway(
     ]
     operators = [
         *OperatorApi(store, interventions, follower, list(by_section)).operations(),
-        *RefundJudgements(refunds, follower).operations(),
+        *RefundJudgements(store, refunds, follower).operations(),
         *RegistryApi(store, registry, clock).operations(),
         *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
     ]

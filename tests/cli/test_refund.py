@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.support import API_KEY, ScriptedNetwork, gateway
+from tests.support import API_KEY, OPERATOR_KEY, ScriptedNetwork, gateway
 from tests.web.test_refunds_api import Network, pay
 from tillgate.cli import main
 
@@ -49,6 +49,32 @@ def test_a_part_and_then_the_rest(tmp_path, till):
     assert (none[0], none[1]) == (1, "")
     assert "nothing is left" in none[2]
     assert reason == "one cup"
+
+
+def test_an_operator_sees_what_waits_for_a_person_and_ends_it(tmp_path, till):
+    async def work(api, payment, network):
+        await till(api, "refund", payment, "--amount", "JPY:30", "--wait", "5")
+        file = tmp_path / "operator.toml"
+        file.write_text(f'admin = "{api.admin_url}"\noperator_key = "{OPERATOR_KEY}"\n')
+        as_operator = ("--operator", str(file))
+        waiting = await till(api, "unresolved", *as_operator)
+        [item] = (await till(api, "unresolved", "--json", *as_operator))[1].splitlines()
+        told = json.loads(item)
+        words = ("resolve", payment, "--refund", told["refund"]["id"])
+        words += ("--as", "SUCCEEDED", "--why", "the network's books", *as_operator)
+        bare = await till(api, *words)
+        done = await till(api, *words, "--version", str(told["version"]))
+        return told, waiting, bare, done, await till(api, "unresolved", *as_operator)
+
+    told, waiting, bare, done, left = run(tmp_path, work, "another amount")
+    refund = told["refund"]
+    assert (waiting[0], len(waiting[1].splitlines())) == (0, 1)
+    for words in (refund["payment_id"], refund["id"], "JPY:30", f"version {told['version']}"):
+        assert words in waiting[1]
+    assert bare[0] == 2
+    assert "--version" in bare[2]
+    assert done == (0, f"{refund['id']}  SUCCEEDED\n", "")
+    assert left == (0, "", "")
 
 
 def test_a_refused_refund_is_exit_1(tmp_path, till):

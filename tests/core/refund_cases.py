@@ -111,10 +111,15 @@ WALKS = {
         [(8, "send unanswered"), (9, "timer"), (10, "send F"), (20, "timer")],
         21,
     ),
-    "asking, refused, quiet": (
-        [(8, "send unanswered"), (9, "timer"), (10, "send F"), (70, "timer")],
-        71,
+    "third send refused too": (
+        [
+            *((8, "send unanswered"), (9, "timer"), (10, "send F"), (20, "timer")),
+            *((21, "not listed"), (30, "timer"), (31, "send F")),
+        ],
+        32,
     ),
+    "listed as failed, asking, quiet": ([*TWICE, (20, "timer"), (21, "look F"), (70, "timer")], 71),
+    "only send says nothing, asking, quiet": ([(1, "send F says nothing"), (70, "timer")], 71),
     "in conflict": ([(1, "send F repeat"), (70, "timer")], 71),
     "refused unsigned": ([(1, "send refused unsigned")], 2),
     "never left": (NEVER, 3.5),
@@ -123,4 +128,8 @@ WALKS = {
     "UNRESOLVED": (TOO_LONG, 910),
     "UNRESOLVED asking": ([*TOO_LONG, (4501, "timer")], 4502),
     "UNRESOLVED sending": ([*TOO_LONG, (4501, "timer"), (4502, "not listed")], 4503),
+    "UNRESOLVED, just sent again": (
+        [*TOO_LONG, (4501, "timer"), (4502, "not listed"), (4503, "send unanswered")],
+        4504,
+    ),
 }

@@ -10,6 +10,7 @@ from tests.core.refund_cases import (
     PAID,
     PART,
     POLICY,
+    TOO_LONG,
     WALKS,
     at,
     letters,
@@ -49,9 +50,9 @@ TABLE = {
     "second send out": {
         "SUCCEEDED T": "send S, send S without amount, look S",
         "UNRESOLVED TAA": "send S other amount, look S other amount",
-        "PENDING, then inquiry": "send F, send F says nothing, send U, send unanswered, send"
-        " never left",
-        "PENDING A, then inquiry": "send F message, send F repeat, send refused unsigned",
+        "PENDING, then inquiry": "send U, send unanswered, send never left",
+        "PENDING A, then inquiry": "send F, send F says nothing, send F message, send F repeat,"
+        " send refused unsigned",
         "=": "look F, look U, not listed, look refused, look unanswered,"
         " resolved SUCCEEDED, resolved FAILED, resolved PENDING, timer",
     },
@@ -87,14 +88,35 @@ TABLE = {
     "asking, refused": {
         "SUCCEEDED T": "send S, send S without amount, look S",
         "UNRESOLVED TAA": "send S other amount, look S other amount",
-        "PENDING, then inquiry": "look F, look U, not listed, look unanswered",
+        "PENDING, then inquiry": "look F, look U",
+        "PENDING, then refund": "not listed, look unanswered",
+        "PENDING A, then refund": "look refused",
+        "=": "send F, send F message, send F repeat, send F says nothing,"
+        " send U, send unanswered, send never left, send refused"
+        " unsigned, resolved SUCCEEDED, resolved FAILED, resolved"
+        " PENDING, timer",
+    },
+    "third send refused too": {
+        "SUCCEEDED T": "send S, send S without amount, look S",
+        "UNRESOLVED TAA": "send S other amount, look S other amount",
+        "=": "send F, send F message, send F repeat, send F says nothing,"
+        " send U, send unanswered, send never left, send refused"
+        " unsigned, look F, look U, not listed, look refused, look"
+        " unanswered, resolved SUCCEEDED, resolved FAILED, resolved"
+        " PENDING, timer",
+    },
+    "listed as failed, asking, quiet": {
+        "SUCCEEDED T": "send S, send S without amount, look S",
+        "UNRESOLVED TAA": "send S other amount, look S other amount",
+        "FAILED T": "look F, not listed",
+        "PENDING, then inquiry": "look U, look unanswered",
         "PENDING A, then inquiry": "look refused",
         "=": "send F, send F message, send F repeat, send F says nothing,"
         " send U, send unanswered, send never left, send refused"
         " unsigned, resolved SUCCEEDED, resolved FAILED, resolved"
         " PENDING, timer",
     },
-    "asking, refused, quiet": {
+    "only send says nothing, asking, quiet": {
         "SUCCEEDED T": "send S, send S without amount, look S",
         "UNRESOLVED TAA": "send S other amount, look S other amount",
         "FAILED T": "look F, not listed",
@@ -173,12 +195,19 @@ TABLE = {
     },
     "UNRESOLVED sending": {
         "SUCCEEDED T": "send S, send S without amount, look S, resolved SUCCEEDED",
-        "UNRESOLVED A, then inquiry": "send S other amount, send F message, send F repeat, send"
-        " refused unsigned, look S other amount",
-        "UNRESOLVED, then inquiry": "send F, send F says nothing, send U, send unanswered, send"
-        " never left",
+        "UNRESOLVED A, then inquiry": "send S other amount, send F, send F says nothing, send F"
+        " message, send F repeat, send refused unsigned, look S other amount",
+        "UNRESOLVED, then inquiry": "send U, send unanswered, send never left",
         "=": "look F, look U, not listed, look refused, look unanswered,"
         " resolved FAILED, resolved PENDING, timer",
+    },
+    "UNRESOLVED, just sent again": {
+        "SUCCEEDED T": "send S, send S without amount, look S, resolved SUCCEEDED",
+        "UNRESOLVED A, then inquiry": "send S other amount, look S other amount",
+        "=": "send F, send F message, send F repeat, send F says nothing,"
+        " send U, send unanswered, send never left, send refused"
+        " unsigned, look F, look U, not listed, look refused, look"
+        " unanswered, resolved FAILED, resolved PENDING, timer",
     },
 }
 
@@ -234,27 +263,82 @@ def test_a_signed_refusal_of_the_only_send_is_the_end(code):
     assert taken.refund.result_code == code
 
 
-@pytest.mark.parametrize("lost", ["send unanswered", "timer"])
-def test_a_refusal_after_a_send_that_may_have_arrived_is_never_the_end_by_itself(lost):
-    """The crash loses an outcome as the network does: the timer is all that comes."""
-    after = walk((9, lost), (10.5, "timer"), (11, "send F"))
-    assert after.status is RefundStatus.PENDING
-    assert after.refused_code == "PROCESS_FAIL"
-    # Only when nothing can arrive any more does "not listed" say so.
-    early = walk((20, "timer"), (21, "not listed"), start=after)
+LOST = ["send unanswered", "timer", "send U"]
+REFUSALS = [
+    "PROCESS_FAIL",
+    "MERCHANT_BALANCE_NOT_ENOUGH",
+    "REFUND_AMOUNT_EXCEED",
+    "REFUND_WINDOW_EXCEED",
+    "ORDER_NOT_EXIST",
+    "NOBODY_KNOWS_THIS",
+    "PARAM_ILLEGAL",
+    "INVALID_SIGNATURE",
+    "ACCESS_DENIED",
+]
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("code", REFUSALS)
+def test_a_refusal_after_a_send_that_may_have_arrived_says_nothing_of_that_send(lost, code):
+    """The crash loses an outcome as the network does: the timer is all that comes. Refused again
+    and again, and listed never: nobody can say what became of the first one.
+    """
+    refund, sends, end = walk((9, lost), (10.5, "timer")), [], SendAnswered(refused(code))
+    while refund.status is RefundStatus.PENDING:
+        now = (refund.next_action_at - OPENED).total_seconds()
+        outcome = "not listed"
+        if refund.calling is Call.REFUND:
+            sends, outcome, now = [*sends, now], end, now - 5
+        elif refund.calling is None:
+            outcome = "timer"
+        refund = walk((now, outcome), start=refund)
+    assert refund.status is RefundStatus.UNRESOLVED
+    assert len(sends) > 3
+    hours = 24 * [(3601, "timer"), (3602, "not listed"), (3603, end)]
+    for after, (seconds, fact) in enumerate(hours):
+        refund = walk((after // 3 * 3601 + 900 + seconds, fact), start=refund)
+    assert refund.status is RefundStatus.UNRESOLVED
+
+
+def test_a_network_that_lists_every_refund_and_refused_this_one_has_said_it_all():
+    """AlipayCN answers for one refund by its number; even so, nothing may be on its way."""
+    facts = [(13, "send unanswered"), (17, "timer"), (18, "send F")]
+    after = walk(*facts, policy=ALIPAY_CN)
+    assert (after.status, after.next_action) == (RefundStatus.PENDING, Call.INQUIRY)
+    early = walk((25, "timer"), (26, "not listed"), start=after, policy=ALIPAY_CN)
     assert early.status is RefundStatus.PENDING
     assert early.next_action_at == after.sent_at + timedelta(seconds=60)
-    late = walk((75, "timer"), (76, "not listed"), start=early)
+    late = walk((85, "timer"), (86, "not listed"), start=early, policy=ALIPAY_CN)
     assert late.status is RefundStatus.FAILED
 
 
 def test_after_a_refusal_that_was_put_aside_nothing_is_sent_again():
-    refund = walk((8, "send unanswered"), (9, "timer"), (10, "send F"))
+    refund = walk((1, "send F says nothing"))
     for seconds in range(11, 1000):
         taken = refund_step(refund, TimerDue(), at(seconds), POLICY)
         assert GiveBack() not in taken.effects
         refund = walk((seconds + 0.5, "look unanswered"), start=taken.refund)
     assert refund.status is RefundStatus.UNRESOLVED
+
+
+def test_the_same_refusal_again_calls_nobody_again():
+    sent = walk((8, "send unanswered"), (9, "timer"))
+    first = refund_step(sent, EVENTS["send F"], at(10), POLICY)
+    assert letters(first.effects) == "A"
+    again = walk((20, "timer"), (21, "not listed"), (40, "timer"), start=first.refund)
+    assert again.calling is Call.REFUND
+    second = refund_step(again, EVENTS["send F"], at(41), POLICY)
+    assert letters(second.effects) == ""
+
+
+def test_an_operators_no_counts_only_when_nothing_sent_can_arrive():
+    refund = walk(*TOO_LONG, (4501, "timer"), (4502, "not listed"), (4510, "send unanswered"))
+    for seconds, is_refused in ((4511, True), (4561, True), (4562, False), (4563, False)):
+        why = may_resolve_refund(refund, RefundStatus.FAILED, at(seconds), POLICY)
+        assert bool(why) is is_refused
+        resolved = walk((seconds, "resolved FAILED"), start=refund)
+        assert (resolved.status is RefundStatus.FAILED) is not is_refused
+    assert may_resolve_refund(refund, RefundStatus.SUCCEEDED, at(4511), POLICY) is None
 
 
 def test_what_never_left_fails_at_the_bound_and_not_before():
@@ -284,7 +368,15 @@ def test_an_unresolved_refund_is_asked_about_for_a_week_and_then_rests():
         asked += 1
     assert 24 * 7 - 2 <= asked <= 24 * 7 + 2
     assert refund.status is RefundStatus.UNRESOLVED
-    assert may_resolve_refund(refund, RefundStatus.FAILED) is None
+    assert may_resolve_refund(refund, RefundStatus.FAILED, at(8 * 86400), POLICY) is None
+
+
+def test_the_end_of_asking_calls_a_person():
+    refund = walk((8, "send unanswered"), (900, "timer"), (901, "look unanswered"))
+    asking = walk((7 * 86400, "timer"), start=refund)
+    taken = refund_step(asking, EVENTS["look unanswered"], at(7 * 86400 + 1), POLICY)
+    assert taken.refund.next_action is None
+    assert letters(taken.effects) == "A"
 
 
 def test_alipaycns_refunds_of_one_trade_are_three_seconds_apart():

@@ -29,9 +29,12 @@ def moved(now, wait, refund):
 
 @given(POLICIES, FACTS)
 @example(POLICY, [(8, "send unanswered"), (1, "timer"), (1, "send F"), (70, "not listed")])
+@example(
+    ALIPAY_CN, [(8, "send U"), (None, "timer"), (1, "send F"), (None, "timer"), (70, "not listed")]
+)
 @example(POLICY, [(1, "send F repeat"), (70, "timer"), (1, "not listed")])
 def test_whatever_comes_the_rules_hold(policy, facts):
-    refund, now = opened(policy), OPENED
+    refund, now, was_listed_failed = opened(policy), OPENED, False
     for wait, name in facts:
         now = moved(now, wait, refund)
         before, taken = refund, refund_step(refund, EVENTS[name], now, policy)
@@ -48,8 +51,13 @@ def test_whatever_comes_the_rules_hold(policy, facts):
             assert name in SUCCESSES
         if refund.status is RefundStatus.FAILED and not before.is_final:
             assert refund.sends_open == 0 or name in REFUSALS | {"not listed", "resolved FAILED"}
-            assert name != "not listed" or before.refused_code is not None
+            if name == "not listed":
+                assert before.refused_code is not None
+                assert before.sends_open <= 1 or policy.lists_every_refund or was_listed_failed
+            if before.sends_open > 1 and before.status is RefundStatus.PENDING:
+                assert now >= before.sent_at + policy.refund_settles
             assert not (name.startswith("send F") and before.sends_open > 1)
+        was_listed_failed |= name == "look F"
         calls = [one for one in taken.effects if isinstance(one, GiveBack | LookUp)]
         assert len(calls) <= 1
         if GiveBack() in calls:

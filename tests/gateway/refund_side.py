@@ -124,6 +124,7 @@ class Side:
             payments=payments,
             refunds=refunds,
             calls=calls,
+            clock=self.clock,
             draw_id=lambda now: f"ref_{next(self.numbers):05}",
         )
         cancels = Interventions(payments, connectors, self.clock)

@@ -20,6 +20,7 @@ from tillgate.core.errors import (
 )
 from tillgate.core.model import Status
 from tillgate.core.refund_model import (
+    LookFoundNothing,
     RefundRequestId,
     RefundStatus,
     SendAnswered,
@@ -29,7 +30,7 @@ from tillgate.core.refund_model import (
 from tillgate.gateway import refund_follow
 from tillgate.gateway.refund_calls import RefundCalls
 from tillgate.store import Sql
-from tillgate.store.refunds import load_refund_history
+from tillgate.store.refunds import list_refunds, load_refund_history
 from tillgate.store.sqlite import open_sqlite
 
 
@@ -95,10 +96,6 @@ def test_a_refused_refund_gives_its_reservation_back_and_is_told(tmp_path):
     assert (refund.status, refund.result_code) == (RefundStatus.FAILED, "PROCESS_FAIL")
     assert (payment.reserved, payment.refunded) == (0, 0)
     assert events[-1][1] == "refund.failed"
-
-
-# Idempotency
-# -------------------------------------------------------------------------------------------------
 
 
 def test_the_same_request_again_gives_the_refund_as_it_is_now(tmp_path):
@@ -309,7 +306,7 @@ def test_an_overdue_refund_of_a_dead_node_is_taken_up_within_five_seconds(tmp_pa
 
 
 def test_an_end_that_could_not_be_saved_is_asked_for_again(tmp_path, monkeypatch):
-    real, failures = refund_follow.save_refund_end, []
+    real, failures = refund_follow.save_told_refund, []
 
     async def failing(*args):
         if not failures:
@@ -317,7 +314,7 @@ def test_an_end_that_could_not_be_saved_is_asked_for_again(tmp_path, monkeypatch
             raise StoreError("the disk is full")
         await real(*args)
 
-    monkeypatch.setattr(refund_follow, "save_refund_end", failing)
+    monkeypatch.setattr(refund_follow, "save_told_refund", failing)
 
     async def work(side):
         node, payment = side.node(), await side.paid()
@@ -481,7 +478,7 @@ def test_an_operator_resolves_what_nobody_could_say(tmp_path):
         opened = await ask(node, payment, 30)
         key = opened.refund.refund_request_id
         with pytest.raises(CannotResolve, match="nothing is left"):
-            await node.use.resolve(key, RefundStatus.FAILED, "alice", "the file")
+            await resolve(node, key, 1)
         await side.until(lambda: side.network.sent)
         side.clock.ahead += timedelta(hours=1)
         side.network.look_up = lambda refund: never
@@ -489,13 +486,62 @@ def test_an_operator_resolves_what_nobody_could_say(tmp_path):
         for _ in range(2):
             side.clock.ahead += timedelta(hours=1)
             await node.refunds.apply(key, refund_follow.TimerDue())
-        assert (await side.refund(key)).status is RefundStatus.UNRESOLVED
-        refund = await node.use.resolve(key, RefundStatus.FAILED, "alice", "the file")
+        stuck = await side.refund(key)
+        assert stuck.status is RefundStatus.UNRESOLVED
+        assert await waiting(side) == [key]
+        with pytest.raises(CannotResolve, match=f"version {stuck.version} now, not 2"):
+            await resolve(node, key, 2)
+        refund = await resolve(node, key, stuck.version)
         never.cancel()
+        assert await waiting(side) == []
         history = await load_refund_history(side.store, RefundRequestId(key))
         return refund, await side.row(payment), json.loads(history[-1].detail), await told(side)
 
     refund, payment, detail, events = run(tmp_path, work)
     assert (refund.status, payment.reserved) == (RefundStatus.FAILED, 0)
     assert detail == {"status": "FAILED", "by": "alice", "why": "the file"}
-    assert events[-1][1] == "refund.failed"
+    assert [event[1] for event in events[-2:]] == ["refund.unresolved", "refund.failed"]
+
+
+def test_what_was_sent_again_a_moment_ago_is_not_resolved_as_failed(tmp_path):
+    """It may have arrived, and the network's books of before do not show it."""
+
+    async def work(side):
+        node, payment = side.node(), await side.paid()
+        never = asyncio.get_running_loop().create_future()
+        side.network.reply = lambda refund: never
+        key = (await ask(node, payment, 30)).refund.refund_request_id
+        await side.until(lambda: side.network.sent)
+        side.clock.ahead += timedelta(hours=1)
+        side.network.look_up = lambda refund: never
+        for _ in range(2):
+            side.clock.ahead += timedelta(hours=1)
+            await node.refunds.apply(key, refund_follow.TimerDue())
+        side.clock.ahead += timedelta(hours=1)
+        await node.refunds.apply(key, refund_follow.TimerDue())
+        await node.refunds.apply(key, LookFoundNothing())
+        again = await side.refund(key)
+        assert (again.status, again.sends) == (RefundStatus.UNRESOLVED, 2)
+        with pytest.raises(CannotResolve, match="sent to the network at"):
+            await resolve(node, key, again.version)
+        side.clock.ahead += timedelta(seconds=61)
+        refund = await resolve(node, key, again.version)
+        never.cancel()
+        return refund
+
+    assert run(tmp_path, work).status is RefundStatus.FAILED
+
+
+async def resolve(node, key, version):
+    return await node.use.resolve(
+        key, RefundStatus.FAILED, seen_version=version, by="alice", why="the file"
+    )
+
+
+async def waiting(side):
+    found = await list_refunds(side.store, status=RefundStatus.UNRESOLVED, limit=10)
+    return [refund.refund_request_id for refund in found]
+
+
+# Idempotency
+# -------------------------------------------------------------------------------------------------

@@ -9,11 +9,12 @@ from tillgate.sandbox.choices import (
     CancelledInquiry,
     Choices,
     PayOnCancelled,
+    RefundListing,
     SuccessAmount,
     UnknownCancel,
 )
 
-from .side import CLIENT, NOW, WALLETS, at, code_of, new_network, pay_request
+from .side import CLIENT, NOW, WALLETS, at, code_of, new_network, pay_request, refund_request
 from .test_network import CONFIRMS, POOR, cancel, inquire, words
 
 MINJI = "kakaopay_minji"
@@ -188,3 +189,15 @@ def test_answers_with_or_without_the_amount(choice, amount):
     assert told.payment_amount == amount
     (final,) = network.take_finals()
     assert network.notification(final).payment_amount == Amount(currency="JPY", value="100")
+
+
+@pytest.mark.parametrize(
+    ("choice", "types"), [(RefundListing.LISTED, ["REFUND"]), (RefundListing.UNLISTED, [])]
+)
+def test_an_inquiry_that_lists_refunds_or_none(choice, types):
+    network, _ = new_network(refund_listing=choice)
+    network.pay(CLIENT, pay_request(code_of(network)), NOW)
+    request = refund_request("ref_1", 40, payment_request_id="pay_1")
+    assert words(network.refund(CLIENT, request, at(1)).result) == "S SUCCESS"
+    told = network.inquire(CLIENT, InquiryRequest(payment_request_id="pay_1"), at(2))
+    assert [each.transaction_type for each in told.transactions or []] == types

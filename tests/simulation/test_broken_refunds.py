@@ -71,6 +71,12 @@ def not_listed_is_failed(refund: Refund, event: RefundEvent, now: datetime, poli
     return refund_step(refund, event, now, policy)
 
 
+def refused_and_not_listed_is_failed(
+    refund: Refund, event: RefundEvent, now: datetime, policy: Policy
+):
+    return refund_step(refund, event, now, replace(policy, lists_every_refund=True))
+
+
 def any_refusal_is_failed(refund: Refund, event: RefundEvent, now: datetime, policy: Policy):
     is_refusal = isinstance(event, SendAnswered) and event.report.outcome is Outcome.FAILURE
     if is_refusal and not refund.is_final:
@@ -136,6 +142,7 @@ BROKEN = {
     unanswered_is_failed: UNTRUE,
     unanswered_is_done: UNTRUE,
     not_listed_is_failed: UNTRUE,
+    refused_and_not_listed_is_failed: UNTRUE,
     any_refusal_is_failed: UNTRUE,
     undecided_is_done: UNTRUE,
     a_resend_has_a_new_id: {"resend-differs", *UNTRUE},
@@ -200,7 +207,11 @@ def books_no_success(payment: Payment, event: Event, now: datetime, policy: Poli
 BROKEN_BOOKS = {
     reserves_whatever_is_asked: {"refund-books", "raised"},
     reserves_what_is_being_cancelled: {"refund-books", "cancelled-and-refunded"},
-    cancels_what_is_being_refunded: {"cancelled-and-refunded", "paid-without-debit"},
+    cancels_what_is_being_refunded: {
+        "cancelled-and-refunded",
+        "paid-without-debit",
+        "unresolved-for-nothing",
+    },
     keeps_what_a_failed_refund_reserved: {"refund-books"},
     books_no_success: {"refund-books"},
 }

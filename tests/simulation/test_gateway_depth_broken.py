@@ -249,7 +249,7 @@ class Raises(AlipayPlusClient):
 )
 def test_a_broken_part_is_caught(parts, invariants):
     # Whatever changes the draws of a world may hide a bug from one seed, so there is a second.
-    reports = (run(seed, AT_MOST, parts=parts, violations_max=1) for seed in (4, 2))
+    reports = (run(seed, AT_MOST, parts=parts, violations_max=1) for seed in (4, 1))
     found = next((report.violations for report in reports if report.violations), [])
     assert [one.invariant in invariants for one in found] == [True], found
 

@@ -24,7 +24,7 @@ class ActsBeforeItSaves(RefundFollower):
 
 
 class EndsARefundWithoutItsPayment(RefundFollower):
-    async def _save_end(self, refund, row):
+    async def _save_told(self, refund, row):
         await save_refund(self._store, refund, row)
 
 

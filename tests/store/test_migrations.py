@@ -82,11 +82,13 @@ def test_a_database_of_a_newer_release_is_refused(database):
 
 def statements() -> dict[str, str]:
     verbs = ("INSERT", "UPDATE", "SELECT")
+    of_payment = refunds.select_refunds(1, before="ref_1", payment_request_id="pay_1")
+    of_status = refunds.select_refunds(1, before=None, status="UNRESOLVED")
     return {
         name: value
         for name, value in (vars(sqlite) | vars(refunds)).items()
         if isinstance(value, str) and name.startswith(verbs)
-    }
+    } | {"SELECT_REFUNDS": of_payment.text, "SELECT_REFUNDS_OF_STATUS": of_status.text}
 
 
 @pytest.mark.parametrize("name", sorted(statements()))
@@ -119,6 +121,7 @@ def test_the_raw_columns_are_the_tables():
         ("UPDATE_OF_PAYMENT", "PRIMARY KEY"),
         ("SELECT_REFUND_BY_KEY", "INDEX"),
         ("SELECT_REFUNDS", "ix_refund_payment"),
+        ("SELECT_REFUNDS_OF_STATUS", "ix_refund_status"),
         ("SELECT_WAITING_REFUNDS", "ix_refund_next_action_at"),
         ("SELECT_REFUND_HISTORY", "PRIMARY KEY"),
     ],

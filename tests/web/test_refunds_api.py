@@ -57,6 +57,9 @@ class Network:
         match self.refunds:
             case "done":
                 return signed_answer(call, done)
+            case "another amount":
+                other = {"currency": "JPY", "value": "29"}
+                return signed_answer(call, done | {"refundAmount": other})
             case "refused":
                 return signed_answer(call, {"result": result("F", "REFUND_AMOUNT_EXCEED")})
             case "lost once" if len(self.bodies) == 1:
@@ -253,6 +256,57 @@ def test_a_payment_code_in_a_reason_is_masked_everywhere(tmp_path):
     assert CODE not in told["reason"]
     assert CODE.encode() not in bodies[0]
     assert again == 200
+
+
+def test_what_nobody_can_decide_is_found_and_ended_by_an_operator(tmp_path):
+    async def work(api, network):
+        key = await pay(api)
+        _, refund, _ = await call(api, "POST", f"{key}/refunds", yen(30), wait=10)
+        path = f"/payments/{key}/refunds/{refund['id']}/resolve"
+
+        async def find(query):
+            return [
+                each["refund"]["id"]
+                for each in (await api.admin("GET", f"/refunds?{query}"))[1]["refunds"]
+            ]
+
+        _, waiting = await api.admin("GET", "/refunds?status=UNRESOLVED")
+        version = waiting["refunds"][0]["version"]
+        said = {"status": "SUCCEEDED", "why": "the network's books"}
+        told = [
+            await api.admin("POST", path, said),
+            await api.admin("POST", path, said | {"version": version - 1}),
+            await api.admin("POST", path, said | {"version": version, "status": "FAILED"}),
+            await api.admin("POST", path, said | {"version": version}),
+        ]
+        found = [
+            await find("status=SUCCEEDED"),
+            await find(f"payment_id={key}&merchant_id=M00000000001&limit=1"),
+            await find("status=UNRESOLVED"),
+            await find("merchant_id=M00000000002"),
+            await find(f"cursor={refund['id']}"),
+        ]
+        async with api.session.get(f"{api.admin_url}/metrics") as response:
+            metrics = await response.text()
+        return refund, waiting, told, found, metrics
+
+    refund, waiting, told, found, metrics = run(tmp_path, work, "another amount")
+    [listed] = waiting["refunds"]
+    assert refund["status"] == listed["refund"]["status"] == "UNRESOLVED"
+    assert (listed["merchant_id"], listed["sends"]) == ("M00000000001", 1)
+    assert listed["next_action_at"] > listed["sent_at"]
+    said = [(status, body.get("code") or body["status"]) for status, body in told]
+    assert said == [
+        (422, "missing_field"),
+        (409, "cannot_resolve"),
+        (409, "cannot_resolve"),
+        (200, "SUCCEEDED"),
+    ]
+    assert told[0][1]["path"] == "$.version"
+    assert "look at the network once more" in told[1][1]["detail"]
+    assert "sent to the network" in told[2][1]["detail"]
+    assert found == [[refund["id"]], [refund["id"]], [], [], []]
+    assert 'tillgate_refunds_total{connector="alipay_plus",status="UNRESOLVED"} 1.0' in metrics
 
 
 async def pay_as(api, bearer, number, **place):

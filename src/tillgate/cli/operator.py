@@ -56,9 +56,19 @@ class _Admin:
 
 
 def resolve(arguments: argparse.Namespace) -> int:
-    """Resolve a payment and print it; 1 when the gateway refuses, 3 when it does not answer."""
+    """Resolve a payment or a refund of it and print it; 1 when the gateway refuses, 2 when the
+    version of the refund is missing, 3 when it does not answer.
+    """
     body = {"status": arguments.status, "why": arguments.why}
-    path = f"/admin/v1/payments/{_quoted(arguments.payment_id)}/resolve"
+    path = f"/admin/v1/payments/{_quoted(arguments.payment_id)}"
+    if arguments.refund:
+        if arguments.version is None:
+            print("tillgate: a refund is resolved with the --version that you saw", file=sys.stderr)
+            print("  Read it: tillgate unresolved", file=sys.stderr)
+            return 2
+        body["version"] = arguments.version
+        path += f"/refunds/{_quoted(arguments.refund)}"
+    path += "/resolve"
     try:
         answer = _Admin(arguments).call("POST", path, body)
     except NoAnswer as error:
@@ -67,6 +77,9 @@ def resolve(arguments: argparse.Namespace) -> int:
         return 3
     if answer.status >= 400:
         return print_problem(answer, arguments.json)
+    if arguments.refund and not arguments.json:
+        print(f"{answer.body['id']}  {answer.body['status']}")
+        return 0
     print_payment(answer.body, as_json=arguments.json)
     return 0
 
@@ -88,13 +101,13 @@ def send(arguments: argparse.Namespace) -> int:
 
 
 def show_all(arguments: argparse.Namespace) -> int:
-    """Every item of a list, a line each, or as JSON lines."""
-    path, list_name, query = arguments.request(arguments)
+    """Every item of each list, a line each, or as JSON lines."""
     try:
-        for item in _Admin(arguments).pages(path, list_name, **query):
-            if isinstance(item, Answer):
-                return print_problem(item, arguments.json)
-            _print(arguments, item)
+        for path, list_name, query in arguments.request(arguments):
+            for item in _Admin(arguments).pages(path, list_name, **query):
+                if isinstance(item, Answer):
+                    return print_problem(item, arguments.json)
+                _print(arguments, item)
     except NoAnswer as error:
         print(f"tillgate: {error}", file=sys.stderr)
         return 3
@@ -168,6 +181,21 @@ def payment_line(payment: dict[str, Any]) -> str:
         f"{payment['created_at']}  {payment['id']}  {payment['status']}"
         f"  {amount['currency']}:{amount['value']}  {payment['merchant_order_id']}"
         f"  {payment['store_id']}/{payment['terminal_id']}"
+    )
+
+
+def waiting_line(item: dict[str, Any]) -> str:
+    """A payment or a refund that waits for a person."""
+    if "refund" not in item:
+        return payment_line(item)
+    refund = item["refund"]
+    amount = refund["amount"]
+    sent = f"sent {item['sends']} times, last {item['sent_at']}"
+    again = item["next_action_at"]
+    return (
+        f"{refund['created_at']}  {refund['payment_id']}  refund {refund['id']}"
+        f"  {amount['currency']}:{amount['value']}  version {item['version']}  {sent}"
+        f"  {f'asked again {again}' if again else 'not asked any more'}"
     )
 
 

@@ -43,15 +43,18 @@ def add_operators(commands: Commands[argparse.ArgumentParser]) -> None:
         "show what operators did, newest first",
         "tillgate audit\ntillgate audit --json | head -20",
         "audit_line",
-        lambda _: ("/admin/v1/audit", "acts", {}),
+        lambda _: [("/admin/v1/audit", "acts", {})],
     )
     _list(
         commands,
         "unresolved",
-        "show the payments that wait for a person, newest first",
+        "show the payments and the refunds that wait for a person, newest first",
         "tillgate unresolved\ntillgate unresolved --json",
-        "payment_line",
-        lambda _: ("/admin/v1/payments", "payments", {"status": "UNRESOLVED"}),
+        "waiting_line",
+        lambda _: [
+            ("/admin/v1/payments", "payments", {"status": "UNRESOLVED"}),
+            ("/admin/v1/refunds", "refunds", {"status": "UNRESOLVED"}),
+        ],
     )
 
 
@@ -77,7 +80,7 @@ def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
         "list merchants with their stores and terminals",
         "tillgate merchant list",
         "merchant_line",
-        lambda _: (MERCHANTS, "merchants", {}),
+        lambda _: [(MERCHANTS, "merchants", {})],
     )
     show = _one(
         actions,
@@ -223,7 +226,7 @@ def _key(actions: Commands[argparse.ArgumentParser]) -> None:
         "list keys, revoked ones too",
         "tillgate key list --merchant M042",
         "key_line",
-        lambda a: (KEYS, "keys", _given(a, merchant_id="merchant")),
+        lambda a: [(KEYS, "keys", _given(a, merchant_id="merchant"))],
     )
     listing.add_argument("--merchant", metavar="ID", help="of this merchant")
     rotate = _one(
@@ -283,9 +286,9 @@ def _list(
     what: str,
     examples: str,
     line: str,
-    request: Callable[[Arguments], tuple[str, str, dict[str, Any]]],
+    request: Callable[[Arguments], list[tuple[str, str, dict[str, Any]]]],
 ) -> argparse.ArgumentParser:
-    """A command that reads all pages of a list."""
+    """A command that reads all pages of its lists."""
     return _made(actions, name, what, examples, line, "show_all", request)
 
 

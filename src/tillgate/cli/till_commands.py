@@ -147,14 +147,26 @@ def add_resolve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = command(
         commands,
         "resolve",
-        "say what became of a payment that nobody could decide, as an operator (exit 1: refused)",
+        "say what became of a payment, or of a refund, that nobody could decide, as an operator"
+        " (exit 1: refused)",
         "tillgate resolve pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --as SUCCEEDED"
         ' --why "paid in the clearing file of 2026-02-01, line 812"\n'
         "tillgate resolve pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --as CANCELLED"
-        ' --why "network support, ticket 4711: never debited"',
+        ' --why "network support, ticket 4711: never debited"\n'
+        "tillgate resolve pay_01JD0W8Z9V3T5M7Q2B4N6P8R0S --refund ref_01JD0WB1Q8Y6H2K4M9N3P5R7TV"
+        ' --version 23 --as FAILED --why "not in the clearing file of 2026-02-01"',
         run,
     )
     parser.add_argument("payment_id", metavar="PAYMENT_ID", help="`id` of the payment")
+    parser.add_argument(
+        "--refund", metavar="REFUND_ID", help="this refund of it (see tillgate unresolved)"
+    )
+    parser.add_argument(
+        "--version",
+        type=int,
+        metavar="N",
+        help="of the refund, as it was before you looked at the network: it is sent again hourly",
+    )
     parser.add_argument(
         "--as",
         dest="status",

@@ -377,6 +377,15 @@ class RefundReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundUnresolved:
+    """Nobody could say what became of a reserved refund of so many minor units: it stays reserved,
+    and the merchant is told.
+    """
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """An operator says, with evidence, what became of the money: SUCCEEDED, FAILED or CANCELLED."""
 
@@ -407,6 +416,7 @@ Event = (
     | RefundReserved
     | RefundSucceeded
     | RefundReleased
+    | RefundUnresolved
     | Resolved
     | TimerDue
 )

@@ -71,6 +71,8 @@ class Policy:
             year, 365 days by default; a payment is paid within two minutes of its placing.
         refund_settles: how long after a refund was sent it may still arrive. Ours: 8 s of call, 5 s
             of clocks, and room, because only a refusal hangs on it.
+        lists_every_refund: whether a refund that the network was asked about and does not list was
+            not done, once nothing sent can arrive. Alipay+ does not promise it.
         unresolved_limit: how long after placing such asking goes on. ADR 0011: 7 days.
         unresolved_inquiry: pace of asking about an UNRESOLVED payment. ADR 0011: hourly.
     """
@@ -93,6 +95,7 @@ class Policy:
     cancel_window_closes: time = time(0, 15)
     refund_window: timedelta = timedelta(days=365)
     refund_settles: timedelta = timedelta(seconds=60)
+    lists_every_refund: bool = False
     unresolved_inquiry: timedelta = timedelta(hours=1)
     unresolved_limit: timedelta = timedelta(days=7)
     paid_is_refunded: bool = False
@@ -142,6 +145,7 @@ ALIPAY_CN = Policy(
     refund_timeout=timedelta(seconds=8 + 5),
     closing_repeats=_seconds(3, 5, 10, 30),
     paid_is_refunded=True,
+    lists_every_refund=True,
 )
 """AlipayCN's open platform. Its own: the inquiries; at least 3 s between two refunds of one trade
 ("Notes on integration", open/00f7nv); a cancel is for time-outs and unknown results only, and a

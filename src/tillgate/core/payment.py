@@ -49,6 +49,7 @@ from tillgate.core.model import (
     RefundReserved,
     RefundSucceeded,
     RefundUnanswered,
+    RefundUnresolved,
     Report,
     Resolved,
     SendCancel,
@@ -62,7 +63,13 @@ from tillgate.core.model import (
     changed,
 )
 from tillgate.core.pacing import Policy
-from tillgate.core.refunding import refund_done, refund_released, refund_reserved, why_not_cancel
+from tillgate.core.refunding import (
+    refund_done,
+    refund_released,
+    refund_reserved,
+    refund_stuck,
+    why_not_cancel,
+)
 from tillgate.core.results import (
     CANCEL_WINDOW_EXCEED,
     MEANINGS,
@@ -119,11 +126,9 @@ def step(
     if taken.payment == payment and not taken.effects:
         return Step(payment)
     # An alert on an unchanged payment is saved too: the history is where people read it.
-    is_told = (
-        taken.payment.status is not payment.status and taken.payment.status in TOLD
-    ) or isinstance(event, RefundSucceeded | RefundReleased)
+    is_told = taken.payment.status is not payment.status and taken.payment.status in TOLD
     saved = changed(
-        taken.payment, version=payment.version + 1, announced=payment.announced + is_told
+        taken.payment, version=payment.version + 1, announced=taken.payment.announced + is_told
     )
     return Step(saved, taken.effects)
 
@@ -170,6 +175,8 @@ def _apply(payment: Payment, event: Event, now: datetime, policy: Policy) -> Ste
             return refund_done(payment, value)
         case RefundReleased(value):
             return refund_released(payment, value)
+        case RefundUnresolved(value):
+            return refund_stuck(payment, value)
         case Resolved(status):
             return _resolved(payment, status, now, policy)
         case TimerDue():

@@ -7,10 +7,11 @@ amount in the commit that opened the refund, so the sum of all refunds never exc
 What is unknown stays unknown: the identical refund goes out again under the same id, which the
 network takes once ("Timeout or U: retry with the same refundRequestId", Alipay+ refund), and in
 between it is asked whether it is among the payment's `transactions`; Alipay+ has no inquiry of its
-own for refunds. That it is not listed proves little, so a refund of which a byte may have left
-fails only by a signed word: the refusal of its only send; its entry as failed; or a refusal after
-which it is not listed, once nothing sent before can be on its way any more. The first final result
-wins.
+own for refunds. That it is not listed proves little, and the refusal of one send says nothing of
+the sends before it. So a refund of which a byte may have left fails only by a signed word that is
+about all of them: the refusal of its only send; its entry as failed, once nothing sent can be on
+its way any more; or, then, a network that lists every refund and does not list this one after it
+refused it. The first final result wins.
 
 `refund_step` is total and never raises. Its rows are literals in tests/core/test_refund.py.
 """
@@ -45,6 +46,7 @@ from tillgate.core.refund_model import (
     SendRefusedUnsigned,
     SendUnanswered,
 )
+from tillgate.core.refunding import utc_text
 from tillgate.core.results import REPEAT_REQ_INCONSISTENT, Judges, Outcome, meaning_of
 
 
@@ -116,14 +118,24 @@ def is_refund_call_of(asked: Refund, refund: Refund) -> bool:
     return refund.calling is not None and asked.next_action_at == refund.next_action_at
 
 
-def may_resolve_refund(refund: Refund, status: RefundStatus) -> str | None:
-    """Why an operator may not resolve this refund so, in words; None when it is allowed."""
+def may_resolve_refund(
+    refund: Refund, status: RefundStatus, now: datetime, policy: Policy
+) -> str | None:
+    """Why an operator may not resolve this refund so, in words; None when it is allowed.
+
+    As FAILED only when nothing that was sent can arrive any more: what the operator saw at the
+    network may be from before.
+    """
     if status not in ENDED:
         return "a refund is resolved as SUCCEEDED or FAILED"
     if refund.status is not RefundStatus.UNRESOLVED:
         return f"it is {refund.status.value}: nothing is left to resolve"
-    if status is RefundStatus.FAILED and refund.calling is Call.REFUND:
-        return "it is on its way to the network once more: try again in a few seconds"
+    quiet_at = _quiet_at(refund, policy)
+    if status is RefundStatus.FAILED and now < quiet_at:
+        return (
+            f"it was sent to the network at {utc_text(refund.sent_at)}: look there once more"
+            f" after {utc_text(quiet_at)}"
+        )
     return None
 
 
@@ -150,7 +162,7 @@ def _apply(refund: Refund, event: RefundEvent, now: datetime, policy: Policy) ->
         case LookUnanswered():
             return _later(_heard(refund), _resend_or_ask(refund), now, policy)
         case RefundResolved(status):
-            if may_resolve_refund(refund, status) is not None:
+            if may_resolve_refund(refund, status, now, policy) is not None:
                 return RefundStep(refund)
             return _finish(refund, status, now)
         case TimerDue():
@@ -246,17 +258,20 @@ def _told_done(refund: Refund, report: RefundReport, now: datetime, policy: Poli
 
 def _refused(refund: Refund, report: RefundReport, now: datetime, policy: Policy) -> RefundStep:
     meaning = meaning_of(report.code, Outcome.FAILURE)
-    alerts = (Alert(f"a refund was refused with {report.code}"),) if meaning.alert else ()
+    is_only = refund.sends_open <= 1
+    # Said once: the identical refund goes out again, and is refused again.
+    is_news = (meaning.alert or not is_only) and report.code != refund.result_code
+    alerts = (Alert(f"a refund was refused with {report.code}"),) if is_news else ()
     noted = _noted(refund, report)
-    is_judged = meaning.judges is not Judges.NOTHING and report.code != REPEAT_REQ_INCONSISTENT
-    if is_judged and refund.sends_open <= 1:
+    if report.code == REPEAT_REQ_INCONSISTENT:
+        aside = replace(noted, refused_code=report.code, may_resend=False)
+        return _and(_later(aside, Call.INQUIRY, now, policy), *alerts)
+    if is_only and meaning.judges is not Judges.NOTHING:
         return _and(_finish(noted, RefundStatus.FAILED, now), *alerts)
-    aside = replace(
-        noted,
-        refused_code=report.code,
-        may_resend=refund.may_resend and report.code != REPEAT_REQ_INCONSISTENT,
-    )
-    return _and(_later(aside, Call.INQUIRY, now, policy), *alerts)
+    if is_only or policy.lists_every_refund:
+        aside = replace(noted, refused_code=report.code)
+        return _and(_later(aside, Call.INQUIRY, now, policy), *alerts)
+    return _and(_again(noted, now, policy), *alerts)
 
 
 def _not_listed(refund: Refund, now: datetime, policy: Policy) -> RefundStep:
@@ -321,7 +336,10 @@ def _resend_or_ask(refund: Refund) -> Call:
 def _later(refund: Refund, action: Call, now: datetime, policy: Policy) -> RefundStep:
     if refund.status is RefundStatus.UNRESOLVED:
         if now >= refund.opened_at + policy.unresolved_limit:
-            return RefundStep(_planned(refund, None, None))
+            alert = Alert(
+                "an unresolved refund is not asked about any more: a person has to end it"
+            )
+            return RefundStep(_planned(refund, None, None), (alert,))
         return RefundStep(_planned(refund, Call.INQUIRY, now + policy.unresolved_inquiry))
     at = now + policy.closing_wait(max(refund.sends + refund.inquiries, 1))
     if at >= _limit_of(refund, policy):

@@ -52,8 +52,8 @@ class Refund:
         sent_at: when the last of them left.
         may_resend: whether the identical refund may be sent again.
         inquiries: inquiries counted.
-        refused_code: result code of a refusal that was put aside, because it does not say what
-            became of an earlier send.
+        refused_code: result code of a refusal that was put aside and that nothing is sent after:
+            what is listed, or is not, decides.
         calling: the call whose outcome is awaited: REFUND, INQUIRY or None.
         next_action: what to do at `next_action_at` if nothing comes before; both or neither.
         result_code: the network's last word about it, for people.

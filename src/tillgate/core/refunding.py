@@ -8,11 +8,20 @@ give back more than was paid. Rules of `core/payment.py`, which calls them.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import assert_never
+from typing import Any, assert_never
 
-from tillgate.core.model import Payment, Status, Step, changed
+from tillgate.core.model import (
+    Payment,
+    RefundReleased,
+    RefundSucceeded,
+    RefundUnresolved,
+    Status,
+    Step,
+    changed,
+)
 from tillgate.core.money import Money
 from tillgate.core.pacing import Policy
+from tillgate.core.refund_model import Refund, RefundStatus
 
 
 def why_not_cancel(payment: Payment, now: datetime, policy: Policy) -> str | None:
@@ -27,9 +36,9 @@ def why_not_cancel(payment: Payment, now: datetime, policy: Policy) -> str | Non
         return f"A refund of it is open or done, so it cannot be cancelled: {_instead(payment)}."
     window_closed_at = policy.cancel_until(payment.order.placed_at)
     if now >= window_closed_at:
-        until = _utc(payment.order.placed_at + policy.refund_window)
+        until = utc_text(payment.order.placed_at + policy.refund_window)
         return (
-            f"It is paid and its cancel window closed at {_utc(window_closed_at)}: refund it"
+            f"It is paid and its cancel window closed at {utc_text(window_closed_at)}: refund it"
             f" instead, until {until}."
         )
     return None
@@ -73,7 +82,9 @@ def _why_not_refund(
     paid, left = payment.order.amount, refundable(payment)
     closed_at = payment.order.placed_at + policy.refund_window
     if now >= closed_at:
-        return f"Its refund window closed at {_utc(closed_at)}: pay the customer back another way."
+        return (
+            f"Its refund window closed at {utc_text(closed_at)}: pay the customer back another way."
+        )
     if left is None:
         return f"All of it, {paid}, is refunded or being refunded: nothing is left."
     if amount is not None and amount.currency != paid.currency:
@@ -101,15 +112,47 @@ def refund_done(payment: Payment, value: int) -> Step:
         return Step(payment)
     is_all = refunded == payment.order.amount.value
     # What is given back whole may be paid anew: the order is free for another attempt.
-    return Step(changed(payment, refunded=refunded, holds_order=payment.holds_order and not is_all))
+    holds_order = payment.holds_order and not is_all
+    return Step(_told(payment, refunded=refunded, holds_order=holds_order))
 
 
 def refund_released(payment: Payment, value: int) -> Step:
     """A reserved refund of so much failed: it is free again."""
     if payment.reserved - value < payment.refunded:
         return Step(payment)
-    return Step(changed(payment, reserved=payment.reserved - value))
+    return Step(_told(payment, reserved=payment.reserved - value))
 
 
-def _utc(at: datetime) -> str:
+def refund_stuck(payment: Payment, value: int) -> Step:
+    """A reserved refund of so much has to wait for a person: it stays reserved."""
+    if payment.reserved - value < payment.refunded:
+        return Step(payment)
+    return Step(_told(payment))
+
+
+def _told(payment: Payment, **changes: Any) -> Payment:
+    """The merchant is told of each change of a refund in the order of its payment's events."""
+    return changed(payment, announced=payment.announced + 1, **changes)
+
+
+RefundFact = RefundSucceeded | RefundReleased | RefundUnresolved
+
+
+def fact_of(refund: Refund) -> RefundFact:
+    """What a refund that ended, or that a person has to end, is to its payment."""
+    match refund.status:
+        case RefundStatus.SUCCEEDED:
+            return RefundSucceeded(refund.amount.value)
+        case RefundStatus.FAILED:
+            return RefundReleased(refund.amount.value)
+        case RefundStatus.UNRESOLVED:
+            return RefundUnresolved(refund.amount.value)
+        case RefundStatus.PENDING:
+            raise AssertionError("nobody is told of a pending refund")
+        case _:
+            assert_never(refund.status)
+
+
+def utc_text(at: datetime) -> str:
+    """An aware UTC time for people, to the second: `2026-01-31T09:00:00Z`."""
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -19,6 +19,7 @@ EVENT_TYPES = (
     "payment.unresolved",
     "refund.succeeded",
     "refund.failed",
+    "refund.unresolved",
 )
 """What an endpoint may ask for."""
 TEST_TYPE = "webhook.test"

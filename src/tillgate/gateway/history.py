@@ -30,6 +30,7 @@ from tillgate.core.model import (
     RefundReserved,
     RefundSucceeded,
     RefundUnanswered,
+    RefundUnresolved,
     Report,
     Resolved,
     SendCancel,
@@ -119,6 +120,8 @@ def _described(event: Event) -> tuple[str, dict[str, str]]:
             return "refund_succeeded", {"value": str(value)}
         case RefundReleased(value):
             return "refund_released", {"value": str(value)}
+        case RefundUnresolved(value):
+            return "refund_unresolved", {"value": str(value)}
         case Resolved(status, by, why):
             return "resolved", {"status": status.value, "by": by, "why": why}
         case TimerDue():

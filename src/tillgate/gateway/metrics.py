@@ -27,6 +27,7 @@ from tillgate.core.model import (
 from tillgate.core.refund_model import (
     LookAnswered,
     LookFoundNothing,
+    Refund,
     RefundEvent,
     SendAnswered,
     SendNeverLeft,
@@ -43,6 +44,9 @@ class Watch:
 
     def changed(self, before: Payment | None, after: Payment) -> None:
         """A payment was saved."""
+
+    def refunded(self, before: Refund | None, after: Refund) -> None:
+        """A refund was saved."""
 
     def called(
         self, connector: str, call: str, outcome: Event | RefundEvent, took: timedelta
@@ -64,6 +68,12 @@ class Metrics(Watch):
             ("connector", "status"),
             registry=self._registry,
         )
+        self._refunds = Counter(
+            "tillgate_refunds",
+            "Refunds that came to a status; UNRESOLVED ones wait for a person.",
+            ("connector", "status"),
+            registry=self._registry,
+        )
         self._calls = Histogram(
             "tillgate_network_call_seconds",
             "Calls towards a network, by how they ended.",
@@ -82,6 +92,10 @@ class Metrics(Watch):
     def changed(self, before: Payment | None, after: Payment) -> None:
         if before is None or before.status is not after.status:
             self._payments.labels(after.order.connector, after.status.value).inc()
+
+    def refunded(self, before: Refund | None, after: Refund) -> None:
+        if before is None or before.status is not after.status:
+            self._refunds.labels(after.connector, after.status.value).inc()
 
     def called(
         self, connector: str, call: str, outcome: Event | RefundEvent, took: timedelta

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from tillgate.clock import Clock
 from tillgate.core.access import Caller, sees
 from tillgate.core.codes import mask_in
 from tillgate.core.errors import CannotRefund, CannotResolve, KeyReused, RefundNotFound
@@ -19,7 +20,7 @@ from tillgate.core.refund_model import (
     RefundStatus,
     RefundStep,
 )
-from tillgate.core.refunding import may_refund, refundable
+from tillgate.core.refunding import may_refund, refundable, utc_text
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.refund_calls import RefundCalls
 from tillgate.gateway.refund_follow import RefundFollower
@@ -73,12 +74,14 @@ class Refunds:
         payments: Follower,
         refunds: RefundFollower,
         calls: RefundCalls,
+        clock: Clock,
         draw_id: Callable[[datetime], str],
     ) -> None:
         self._store = store
         self._payments = payments
         self._refunds = refunds
         self._calls = calls
+        self._clock = clock
         self._draw_id = draw_id
 
     async def open(
@@ -196,9 +199,15 @@ class Refunds:
         return refund
 
     async def resolve(
-        self, refund_request_id: RefundRequestId, status: RefundStatus, by: str, why: str
+        self,
+        refund_request_id: RefundRequestId,
+        status: RefundStatus,
+        *,
+        seen_version: int,
+        by: str,
+        why: str,
     ) -> Refund:
-        """End a refund that nobody could decide, on a person's word.
+        """End a refund that nobody could decide, on a person's word about the version they saw.
 
         Raises:
             RefundNotFound: there is none.
@@ -208,7 +217,14 @@ class Refunds:
         refund = await self._refunds.current(refund_request_id)
         if refund is None:
             raise RefundNotFound("There is no such refund.")
-        problem = may_resolve_refund(refund, status)
+        if refund.version != seen_version and refund.status is RefundStatus.UNRESOLVED:
+            raise CannotResolve(
+                f"It is version {refund.version} now, not {seen_version}: it was asked about or"
+                f" sent again since (last sent {utc_text(refund.sent_at)}). Read it, look at the"
+                " network once more, and then say so."
+            )
+        policy = self._calls.policy(refund)
+        problem = may_resolve_refund(refund, status, self._clock.now(), policy)
         if problem is not None:
             raise CannotResolve(f"It cannot be resolved as {status.value}: {problem}.")
         event = RefundResolved(status, by, mask_in(why))

@@ -22,8 +22,6 @@ from tillgate.core.errors import StaleRefund, StoreError
 from tillgate.core.model import (
     Alert,
     Payment,
-    RefundReleased,
-    RefundSucceeded,
     Step,
     TellTill,
     TimerDue,
@@ -39,6 +37,7 @@ from tillgate.core.refund_model import (
     RefundStatus,
     RefundStep,
 )
+from tillgate.core.refunding import RefundFact, fact_of
 from tillgate.gateway.announce import event_of
 from tillgate.gateway.calls import TOO_MANY
 from tillgate.gateway.follow import (
@@ -52,6 +51,7 @@ from tillgate.gateway.follow import (
     Follower,
 )
 from tillgate.gateway.lanes import Slot
+from tillgate.gateway.metrics import Watch
 from tillgate.gateway.refund_calls import RefundCalls, not_sent
 from tillgate.gateway.refund_history import refund_row_of
 from tillgate.gateway.resources import refund_resource
@@ -60,7 +60,7 @@ from tillgate.store.refunds import (
     load_refund,
     load_waiting_refunds,
     save_refund,
-    save_refund_end,
+    save_told_refund,
 )
 
 log = logging.getLogger(__name__)
@@ -82,11 +82,19 @@ class _Driven:
 class RefundFollower:
     """Drives refunds from memory. One per process, beside the follower of its payments."""
 
-    def __init__(self, store: Store, payments: Follower, calls: RefundCalls, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        payments: Follower,
+        calls: RefundCalls,
+        clock: Clock,
+        watch: Watch | None = None,
+    ) -> None:
         self._store = store
         self._payments = payments
         self._calls = calls
         self._clock = clock
+        self._watch = watch or Watch()
         self._driven: dict[RefundRequestId, _Driven] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._look: asyncio.Task[None] | None = None
@@ -133,6 +141,7 @@ class RefundFollower:
     def begin(self, taken: RefundStep) -> None:
         """Drive a new refund, which is durable, and perform its first effects."""
         driven = _Driven(taken.refund)
+        self._watch.refunded(None, taken.refund)
         self._drive(driven)
         self._perform(driven, taken.refund, taken.effects)
 
@@ -246,25 +255,24 @@ class RefundFollower:
                 return
             row = refund_row_of(taken, event, now)
             try:
-                if taken.refund.is_final and not driven.refund.is_final:
-                    await self._save_end(taken.refund, row)
+                if TellTill() in taken.effects:
+                    await self._save_told(taken.refund, row)
                 else:
                     await save_refund(self._store, taken.refund, row)
             except StaleRefund:
                 driven.refund = await load_refund(self._store, key) or driven.refund
                 self._drive(driven)
                 continue
+            self._watch.refunded(driven.refund, taken.refund)
             driven.refund = taken.refund
             self._drive(driven)
             self._perform(driven, taken.refund, taken.effects, slot)
             return
         raise StaleRefund(f"{key}: somebody else keeps saving this refund")
 
-    async def _save_end(self, refund: Refund, row: History) -> None:
+    async def _save_told(self, refund: Refund, row: History) -> None:
         """In one commit: the refund, its payment, what the merchant is told."""
-        is_done = refund.status is RefundStatus.SUCCEEDED
-        value = refund.amount.value
-        fact = RefundSucceeded(value) if is_done else RefundReleased(value)
+        fact = fact_of(refund)
         is_saved = False
 
         async def save(taken: Step, payment_row: History, now: datetime) -> None:
@@ -272,10 +280,10 @@ class RefundFollower:
             body = _encoder.encode(refund_resource(refund))
             type_ = f"refund.{refund.status.lower()}"
             told = event_of(taken.payment, type_, now, body, refund.refund_request_id)
-            await save_refund_end(self._store, refund, row, taken.payment, payment_row, told)
+            await save_told_refund(self._store, refund, row, taken.payment, payment_row, told)
             is_saved = True
 
-        def on(payment: Payment, now: datetime) -> RefundSucceeded | RefundReleased:
+        def on(payment: Payment, now: datetime) -> RefundFact:
             return fact
 
         await self._payments.apply_with(refund.payment_request_id, on, save)

@@ -73,7 +73,7 @@ class Answers:
             "payment_time": wire_time(payment.paid_at) if is_paid and payment.paid_at else None,
             "customer_id": payment.customer.network_id if is_paid and payment.customer else None,
             "wallet_brand_name": payment.wallet.brand if is_paid and payment.wallet else None,
-            "transactions": transactions(payment, choice),
+            "transactions": transactions(payment, self._choices),
         }
         if is_paid and self._is_settlement_told(payment):
             return SettledInquiry(**told, **self._settlement(payment, payment.settled_value))

@@ -124,6 +124,17 @@ class Settlement(StrEnum):
     """Evidence: no readable table of an answer lists them."""
 
 
+class RefundListing(StrEnum):
+    """Whether an inquiry's `transactions` names the refunds of the payment. Not published: no page
+    says that the list is complete.
+    """
+
+    LISTED = "listed"
+    """Evidence: the SDK's `Transaction` has the type REFUND and the id of its request."""
+    UNLISTED = "unlisted"
+    """Evidence: none; whoever takes "not listed" for "not done" gives the money back twice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """One way in which the network may behave where its pages are silent.
@@ -138,6 +149,7 @@ class Choices:
         inferred_fields: whether what only samples show is demanded.
         expiry_from: where an order's minute begins.
         settlement: whether answers say what is settled in another currency.
+        refund_listing: whether an inquiry lists refunds.
     """
 
     unknown_cancel: UnknownCancel = UnknownCancel.ORDER_NOT_EXIST
@@ -149,6 +161,7 @@ class Choices:
     inferred_fields: InferredFields = InferredFields.OPTIONAL
     expiry_from: ExpiryFrom = ExpiryFrom.RECEIPT
     settlement: Settlement = Settlement.TOLD
+    refund_listing: RefundListing = RefundListing.LISTED
 
     @classmethod
     def of(cls, words: Mapping[str, str]) -> Choices:
@@ -163,6 +176,7 @@ class Choices:
             inferred_fields=InferredFields(words["inferred_fields"]),
             expiry_from=ExpiryFrom(words["expiry_from"]),
             settlement=Settlement(words["settlement"]),
+            refund_listing=RefundListing(words["refund_listing"]),
         )
 
 

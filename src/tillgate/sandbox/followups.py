@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from tillgate.alipayplus.messages import SUCCESS, Amount, Result, Transaction, amount_of
-from tillgate.sandbox.choices import CancelledInquiry
+from tillgate.sandbox.choices import CancelledInquiry, Choices, RefundListing
 from tillgate.sandbox.payment import REFUND_WINDOW, RESULTS, Payment, State, wire_time
 
 _DONE = "SUCCESS"
@@ -57,8 +57,11 @@ def result_on_inquiry(payment: Payment, choice: CancelledInquiry) -> Result:
     return payment.result
 
 
-def transactions(payment: Payment, choice: CancelledInquiry) -> list[Transaction] | None:
-    """The refunds in order, then the acquirer's cancel where the choice lists it; None: nothing."""
+def transactions(payment: Payment, choices: Choices) -> list[Transaction] | None:
+    """The refunds in order, then the acquirer's cancel, where the choices list them; None:
+    nothing.
+    """
+    lists_refunds = choices.refund_listing is RefundListing.LISTED
     listed = [
         Transaction(
             transaction_type="REFUND",
@@ -69,9 +72,9 @@ def transactions(payment: Payment, choice: CancelledInquiry) -> list[Transaction
             transaction_amount=amount_of(refund.amount),
             transaction_time=wire_time(refund.refunded_at),
         )
-        for refund in payment.refunds
+        for refund in (payment.refunds if lists_refunds else ())
     ]
-    if _lists_cancel(payment, choice):
+    if _lists_cancel(payment, choices.cancelled_inquiry):
         assert payment.finished_at is not None
         listed.append(cancel_transaction(payment.finished_at, amount_of(payment.amount)))
     return listed or None

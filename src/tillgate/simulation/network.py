@@ -17,6 +17,7 @@ from tillgate.sandbox.choices import (
     Choices,
     KeyRefusal,
     PayOnCancelled,
+    RefundListing,
     SuccessAmount,
     UnknownCancel,
 )
@@ -73,6 +74,9 @@ _SUCCESS_AMOUNTS: Table[SuccessAmount] = Table(
     "choice.success_amount", (SuccessAmount.WITH, 0.85), (SuccessAmount.WITHOUT, 0.15)
 )
 """Without one only a notification can end a payment as paid, so it would hide the other ways."""
+_REFUND_LISTINGS: Table[RefundListing] = Table(
+    "choice.refund_listing", *((choice, 1) for choice in RefundListing)
+)
 
 
 def draw_choices(dice: Dice) -> Choices:
@@ -83,6 +87,7 @@ def draw_choices(dice: Dice) -> Choices:
         cancelled_inquiry=dice.pick(_CANCELLED_INQUIRIES),
         key_refusal=dice.pick(_KEY_REFUSALS),
         success_amount=dice.pick(_SUCCESS_AMOUNTS),
+        refund_listing=dice.pick(_REFUND_LISTINGS),
     )
 
 

@@ -215,7 +215,7 @@ class RefundDesk:
             return refund, taken.refund, taken.effects
 
         stage = self._stage
-        if before.is_final or not taken.refund.is_final:
+        if taken.refund.status is before.status:
             return self._nodes.save(node, lambda: (written(),))
         end = self._subject.refund_ends(taken.refund)
         check_end_counts(refund, self._subject.step(refund.case.row, end, now, stage.policy))
@@ -227,7 +227,8 @@ class RefundDesk:
         status = RefundStatus.SUCCEEDED if refund.money else RefundStatus.FAILED
         if node is None or refund.case.flights:
             return
-        if may_resolve_refund(refund.row, status) is not None:
+        now = stage.instant(node.skew)
+        if may_resolve_refund(refund.row, status, now, stage.policy) is not None:
             return
         stage.count(Fault.OPERATOR_RESOLVES)
         self.apply(node, refund, RefundResolved(status, "operator", "the network's books"))

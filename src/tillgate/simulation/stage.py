@@ -17,15 +17,14 @@ from tillgate.core.model import (
     Order,
     Payment,
     PaymentRequestId,
-    RefundReleased,
-    RefundSucceeded,
     Status,
     Step,
 )
 from tillgate.core.pacing import Policy
 from tillgate.core.payment import open_payment, step
 from tillgate.core.refund import refund_step
-from tillgate.core.refund_model import Refund, RefundEvent, RefundStatus, RefundStep
+from tillgate.core.refund_model import Refund, RefundEvent, RefundStep
+from tillgate.core.refunding import RefundFact, fact_of
 from tillgate.simulation.dice import Dice, Table
 from tillgate.simulation.faults import Fault, Outage, S
 
@@ -48,12 +47,6 @@ def _same_body(body: bytes, sends: int) -> bytes:
     return body
 
 
-def payments_end(refund: Refund) -> RefundSucceeded | RefundReleased:
-    """What a refund that ended means to its payment."""
-    is_done = refund.status is RefundStatus.SUCCEEDED
-    return (RefundSucceeded if is_done else RefundReleased)(refund.amount.value)
-
-
 @dataclass(frozen=True, slots=True)
 class Subject:
     """The code on trial. Tests break a part of it and expect to be told."""
@@ -62,7 +55,7 @@ class Subject:
     open_payment: Callable[[PaymentRequestId, Order, Policy], Step] = open_payment
     pay_body: Callable[[bytes, int], bytes] = _same_body
     refund_step: Callable[[Refund, RefundEvent, datetime, Policy], RefundStep] = refund_step
-    refund_ends: Callable[[Refund], RefundSucceeded | RefundReleased] = payments_end
+    refund_ends: Callable[[Refund], RefundFact] = fact_of
 
 
 @dataclass(slots=True, eq=False)

@@ -90,10 +90,6 @@ SELECT_REFUND = f"SELECT {_SELECTED} FROM refund WHERE refund_request_id = ?"
 SELECT_REFUND_BY_KEY = (
     f"SELECT {_SELECTED}, asked_amount FROM refund WHERE merchant_id = ? AND idempotency_key = ?"
 )
-SELECT_REFUNDS = (
-    f"SELECT {_SELECTED} FROM refund WHERE payment_request_id = ? AND refund_request_id < ?"
-    " ORDER BY refund_request_id DESC LIMIT ?"
-)
 SELECT_WAITING_REFUNDS = (
     f"SELECT {_SELECTED} FROM refund"
     " WHERE next_action_at <= ? AND (next_action_at, refund_request_id) > (?, ?)"
@@ -105,8 +101,6 @@ SELECT_REFUND_HISTORY = (
 )
 
 _FOR_EVER = 2**62
-_ABOVE_ALL = "~"
-"""Behind every id in the order of texts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +179,7 @@ async def save_refund(store: Store, refund: Refund, history: History) -> None:
     await store.transact(work)
 
 
-async def save_refund_end(
+async def save_told_refund(
     store: Store,
     refund: Refund,
     history: History,
@@ -193,8 +187,8 @@ async def save_refund_end(
     payment_history: History,
     told: MerchantEvent,
 ) -> None:
-    """Save how a refund ended, what its payment makes of it and what the merchant is told, in one
-    transaction.
+    """Save how a refund ended, or that a person has to end it, with what its payment makes of it
+    and what the merchant is told, in one transaction.
 
     Raises:
         StaleRefund: somebody saved the refund first; nothing was saved.
@@ -245,8 +239,42 @@ async def load_refunds(
     store: Store, payment_request_id: PaymentRequestId, *, before: str | None = None, limit: int
 ) -> list[Refund]:
     """Refunds of a payment, newest first, at most so many; `before` is the last one of a page."""
-    values = (payment_request_id, before or _ABOVE_ALL, limit)
-    return [to_refund(row) for row in await store.read(Sql(SELECT_REFUNDS, values))]
+    wanted = select_refunds(limit, before=before, payment_request_id=payment_request_id)
+    return [to_refund(row) for row in await store.read(wanted)]
+
+
+async def list_refunds(
+    store: Store,
+    *,
+    status: RefundStatus | None = None,
+    merchant_id: str | None = None,
+    payment_request_id: str | None = None,
+    before: str | None = None,
+    limit: int,
+) -> list[Refund]:
+    """Refunds of all merchants that fit, newest first, at most so many; None is any.
+
+    Raises:
+        StoreError: the database could not be read, or not in time.
+    """
+    wanted = select_refunds(
+        limit,
+        before=before,
+        status=status.value if status else None,
+        merchant_id=merchant_id,
+        payment_request_id=payment_request_id,
+    )
+    return [to_refund(row) for row in await store.report(wanted)]
+
+
+def select_refunds(limit: int, *, before: str | None, **equal: str | None) -> Sql:
+    """The statement: columns that have to be so, where they are not None. Ids are time-ordered."""
+    given = {f"{column} = ?": value for column, value in equal.items() if value is not None}
+    # The first page has no bound: which text stands behind all others depends on the collation.
+    given |= {"refund_request_id < ?": before} if before is not None else {}
+    where = f" WHERE {' AND '.join(given)}" if given else ""
+    text = f"SELECT {_SELECTED} FROM refund{where} ORDER BY refund_request_id DESC LIMIT ?"
+    return Sql(text, (*given.values(), limit))
 
 
 async def load_waiting_refunds(

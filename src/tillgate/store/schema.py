@@ -166,6 +166,7 @@ refund = Table(
     sqlite_with_rowid=False,
 )
 Index("ix_refund_payment", refund.c.payment_request_id, refund.c.refund_request_id)
+Index("ix_refund_status", refund.c.status, refund.c.refund_request_id)
 Index(
     "ix_refund_next_action_at",
     refund.c.next_action_at,

@@ -32,6 +32,7 @@ EventType = Literal[
     "payment.unresolved",
     "refund.succeeded",
     "refund.failed",
+    "refund.unresolved",
 ]
 assert EventType.__args__ == EVENT_TYPES  # type: ignore[attr-defined]  # typing's own
 

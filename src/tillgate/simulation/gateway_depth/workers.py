@@ -164,6 +164,7 @@ class Workers:
             payments=worker.follower,
             refunds=worker.refund_follower,
             calls=calls,
+            clock=worker,
             draw_id=self._draw_refund_id,
         )
         worker.notifications = parts.notifications(store, worker.follower, connectors, worker)
