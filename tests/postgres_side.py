@@ -76,6 +76,7 @@ class Server:
     said: collections.deque[str] = field(default_factory=lambda: collections.deque(maxlen=200))
     reader: threading.Thread | None = None
     template: str | None = None
+    env: dict[str, str] | None = None
 
     def start(self, *options: str) -> None:
         """Start and wait until it takes connections; `-c name=value` are options."""
@@ -84,6 +85,7 @@ class Server:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
+            env=self.env,
             preexec_fn=_dies_with_us,
             **_account(),
         )
@@ -160,9 +162,26 @@ def in_thread(work: Any) -> Any:
     return results[0]
 
 
+LANGUAGE = "en_US.UTF-8"
+
+
+def _made_language(folder: Path) -> bool:
+    """Whether glibc's data of a language could be compiled there: a server sorts text by it as most
+    servers of the world do, and a plain machine has none.
+    """
+    localedef = shutil.which("localedef")
+    if localedef is None:
+        return False
+    folder.mkdir()
+    folder.chmod(0o755)
+    words = [localedef, "--no-archive", "-i", "en_US", "-f", "UTF-8", folder / LANGUAGE]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
 @contextlib.contextmanager
-def running_server(*options: str) -> Iterator[Server]:
-    """A new server, gone with its data afterwards.
+def running_server(*options: str, has_language: bool = False) -> Iterator[Server]:
+    """A new server, gone with its data afterwards; it sorts text as people do where it may and
+    can.
 
     Raises:
         NoServer: why there can be none.
@@ -174,11 +193,16 @@ def running_server(*options: str) -> Iterator[Server]:
             os.chown(folder, account["user"], account["group"])
             if not _is_reachable(install):
                 install = Path(shutil.copytree(install, folder / "install"))
+        env, locale = None, ["--no-locale"]
+        if has_language and _made_language(folder / "locales"):
+            env = os.environ | {"LOCPATH": str(folder / "locales")}
+            locale = [f"--locale={LANGUAGE}"]
         made = subprocess.run(
             [
                 *(install / "bin" / "initdb", "-D", folder / "data", "-U", OWNER),
-                *("--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"),
+                *("--auth=trust", "--encoding=UTF8", *locale, "--no-sync"),
             ],
+            env=env,
             capture_output=True,
             text=True,
             check=False,
@@ -190,7 +214,7 @@ def running_server(*options: str) -> Iterator[Server]:
         with (folder / "data" / "postgresql.conf").open("a") as settings:
             # No autovacuum: its transactions would hold back events at moments of its own.
             settings.write("listen_addresses = ''\nmax_connections = 200\nautovacuum = off\n")
-        server = Server(folder, install / "bin")
+        server = Server(folder, install / "bin", env=env)
         server.start(*options)
         try:
             yield server
@@ -210,7 +234,7 @@ def postgres() -> Iterator[Server]:
     """The server that tests share, each with a database of its own."""
     with contextlib.ExitStack() as stack:
         try:
-            server = stack.enter_context(running_server())
+            server = stack.enter_context(running_server(has_language=True))
         except NoServer as reason:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"CI needs a PostgreSQL server: {reason}")
