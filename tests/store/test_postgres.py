@@ -266,6 +266,29 @@ def test_a_commit_that_was_not_waited_out_is_acknowledged_by_a_new_one(own):
     asyncio.run(run())
 
 
+def test_a_transaction_that_was_not_waited_out_is_not_believed(own):
+    """It opens refunds: what the standby does not have must not be sent."""
+    url = own.migrated()
+
+    def tick():
+        yield Sql("UPDATE registry_version SET version = version + 1 RETURNING version", ())
+
+    async def run():
+        async with store_at(url) as store:
+            await changed(own, url, "synchronous_standby_names", "nobody")
+            watch = await asyncpg.connect(url)
+            await watch.execute("SET synchronous_commit = local")
+            keeping = asyncio.ensure_future(store.transact(tick))
+            await watch.execute(f"SELECT pg_cancel_backend({await waits(watch, 'COMMIT')})")
+            with pytest.raises(StoreError, match="did not wait for its standby"):
+                await keeping
+            await changed(own, url, "synchronous_standby_names", "")
+            await store.transact(tick)
+            await watch.close()
+
+    asyncio.run(run())
+
+
 def test_one_bad_row_fails_alone_and_its_value_is_not_told(postgres):
     async def run():
         async with store_at(postgres.migrated()) as store:

@@ -43,6 +43,7 @@ from tillgate.store.postgres_connections import (
     set_local,
     state_of,
     store_error,
+    waited_out,
 )
 from tillgate.store.postgres_reader import BatchReader, can_hold
 from tillgate.store.postgres_statements import (
@@ -209,7 +210,7 @@ class PostgresStore:
 
     async def _run(self, connection: Connection, work: Transaction[T]) -> T:
         """Serialisable: what the work has read is still so when it commits, as on SQLite."""
-        with contextlib.closing(work):
+        with contextlib.closing(work), waited_out(connection):
             async with connection.transaction(isolation="serializable"):
                 if self._workers.local is not None:
                     await set_local(connection, self._workers.local)

@@ -8,8 +8,8 @@ connection of its own, through the same broken network, and prove nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -53,14 +53,21 @@ _PAYMENT_ID = "uq_payment_connector_payment_id"
 _SHUTDOWN = "57P"
 _CONNECTION = "08"
 _READ_ONLY = "25006"
-
-
-FAULTS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What a connection may raise. A time-out is an `OSError`."""
+_WARNING = "01000"
 
 
 class LostTrack(Exception):
     """The server acknowledged a commit that it did not wait out: it may yet be lost."""
+
+
+FAULTS = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    LostTrack,
+)
+"""What a connection may raise. A time-out is an `OSError`."""
 
 
 async def connect(url: PostgresUrl, settings: Mapping[str, str]) -> Connection:
@@ -110,6 +117,29 @@ async def set_local(connection: Connection, settings: Mapping[str, str]) -> None
     """Settings for the transaction that runs."""
     words = (f"SET LOCAL {name} = '{value}'" for name, value in settings.items())
     await connection.execute("; ".join(words))
+
+
+@contextmanager
+def waited_out(connection: Connection) -> Iterator[None]:
+    """Inside it a commit counts only when its standby has it, where there is one to wait for.
+
+    Raises:
+        LostTrack: the wait was cut short, which PostgreSQL calls a success with a warning, the only
+            one of a plain commit.
+    """
+    warnings: list[Any] = []
+
+    def listen(connection: Connection, message: Any) -> None:
+        if message.sqlstate == _WARNING:
+            warnings.append(message)
+
+    connection.add_log_listener(listen)
+    try:
+        yield
+    finally:
+        connection.remove_log_listener(listen)
+    if warnings:
+        raise LostTrack("the server did not wait for its standby")
 
 
 async def within(connection: Connection, doing: Coroutine[Any, Any, T], limit_s: float) -> T:

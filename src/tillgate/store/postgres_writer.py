@@ -18,7 +18,6 @@ from tillgate.store.postgres_connections import (
     ANSWER_LIMIT_S,
     PINNED,
     Connection,
-    LostTrack,
     connect,
     fetch,
     hang_up,
@@ -27,6 +26,7 @@ from tillgate.store.postgres_connections import (
     is_read_only,
     state_of,
     store_error,
+    waited_out,
     within,
 )
 from tillgate.store.postgres_statements import arrays
@@ -40,7 +40,6 @@ _OF_ONE_ROW = ("22", "23", "40")
 """Classes of errors that one row of a batch may bring on all: bad data, a broken constraint, a
 conflict with others.
 """
-_WARNING = "01000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class BatchWriter:
         self._queue: deque[_Asked] = deque()
         self._running: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
-        self._was_warned = False
         self._is_closed = False
 
     async def write(self, write: Write) -> bool:
@@ -171,22 +169,14 @@ class BatchWriter:
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = self._connection = await connect(self._url, PINNED)
-            connection.add_log_listener(self._listen)
-        self._was_warned = False
         try:
-            doing = fetch(connection, text, values, self._local)
-            rows = await within(connection, doing, ANSWER_LIMIT_S)
+            with waited_out(connection):
+                doing = fetch(connection, text, values, self._local)
+                return await within(connection, doing, ANSWER_LIMIT_S)
         except Exception as error:
             if is_lost(error) or is_read_only(error):
                 connection.terminate()
             raise
-        if self._was_warned:
-            raise LostTrack("the server did not wait for its standby")
-        return rows
-
-    def _listen(self, connection: Connection, message: Any) -> None:
-        """The only warning of a plain commit: its wait for the standby was cut short."""
-        self._was_warned = self._was_warned or message.sqlstate == _WARNING
 
 
 class _Unreachable(Exception):
