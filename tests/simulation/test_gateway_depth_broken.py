@@ -19,7 +19,6 @@ from tillgate.gateway.follow import STORE_RETRY_S, Follower, _Driven
 from tillgate.gateway.notify import Notifications
 from tillgate.simulation.gateway_depth.run import run
 from tillgate.simulation.gateway_depth.workers import Parts
-from tillgate.store import Opened
 from tillgate.store.rows import STATE_COLUMNS, history_values, state_values
 from tillgate.store.sqlite import INSERT_EVENT, SqliteStore
 from tillgate.transport import NoConnection
@@ -49,7 +48,7 @@ class OpensWithoutWaiting(Follower):
 
     async def open(self, opening, body, taken):
         self._spawn(self._later(opening, body, taken))
-        return Opened()
+        return opening.payment
 
     async def _later(self, opening, body, taken):
         with contextlib.suppress(StoreError):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -17,10 +18,10 @@ from tests.store.store_side import opener, opening, with_store
 from tillgate.store import postgres_statements, registry, reports, schema, statements
 from tillgate.store.postgres_connections import LOOKING, PINNED, QUICK
 from tillgate.store.postgres_statements import (
+    OPEN_BATCH,
     OPEN_COLUMNS,
     SAVE_BATCH,
     SAVE_COLUMNS,
-    SELECT_EARLIER_OF_MANY,
     SELECT_PAYMENTS,
     numbered,
     type_of,
@@ -139,23 +140,35 @@ def test_the_arrays_of_a_batch_have_the_types_of_their_columns():
         assert [name for name in OPEN_COLUMNS if name.startswith("h_")]
 
 
+_BACK = {"Backward": " Backward"}
+
+
 def scans(plan: dict[str, Any]) -> list[tuple[str, str | None]]:
     """How each table is read: the kind of scan, and the index."""
     found = [
-        (plan["Node Type"], plan.get("Index Name"))
+        (f"{plan['Node Type']}{_BACK.get(plan.get('Scan Direction'), '')}", plan.get("Index Name"))
         for _ in range(plan.get("Relation Name") == "payment" and "Scan" in plan["Node Type"])
     ]
     return found + [each for part in plan.get("Plans", ()) for each in scans(part)]
 
 
-async def batch_plan(connection) -> list[tuple[str, str | None]]:
+def plan_kept(batch: str, columns: Sequence[str]):
     """The plan that a writer keeps: generic, made once, whatever the table held then."""
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
-    await connection.execute(f"PREPARE batch AS {SAVE_BATCH}")
-    nothing = ", ".join(["NULL"] * len(SAVE_COLUMNS))
-    [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE batch ({nothing})")
-    await connection.execute("DEALLOCATE batch")
-    return scans(json.loads(row[0])[0]["Plan"])
+
+    async def work(connection) -> list[tuple[str, str | None]]:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE batch AS {batch}")
+        nothing = ", ".join(["NULL"] * len(columns))
+        [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE batch ({nothing})")
+        await connection.execute("DEALLOCATE batch")
+        return scans(json.loads(row[0])[0]["Plan"])
+
+    return work
+
+
+BY_ID = ("Index Scan", "pk_payment")
+BY_ORDER = ("Index Scan Backward", "ix_payment_order")
+BATCHES = [(OPEN_BATCH, OPEN_COLUMNS, [BY_ORDER]), (SAVE_BATCH, SAVE_COLUMNS, [BY_ID])]
 
 
 def fill(url: str) -> None:
@@ -165,23 +178,27 @@ def fill(url: str) -> None:
     with_store(opener(url), work)
 
 
-def test_a_batch_finds_its_rows_by_the_primary_key_on_empty_and_on_full_tables(postgres):
-    by_key = [("Index Scan", "pk_payment")]
+@pytest.mark.parametrize(("batch", "columns", "plan"), BATCHES, ids=["open", "save"])
+def test_a_batch_finds_its_rows_by_an_index_on_empty_and_on_full_tables(
+    postgres, batch, columns, plan
+):
+    kept = plan_kept(batch, columns)
     url = postgres.migrated()
-    assert on(url, batch_plan, PINNED) == by_key
-    postgres.sql("ANALYZE payment", database=url.split("@/")[1].split("?")[0])
-    assert on(url, batch_plan, PINNED) == by_key
+    name = url.split("@/")[1].split("?")[0]
+    assert on(url, kept, PINNED) == plan
+    postgres.sql("ANALYZE payment", database=name)
+    assert on(url, kept, PINNED) == plan
     fill(url)
-    assert on(url, batch_plan, PINNED) == by_key  # what is known of it is stale
-    postgres.sql("VACUUM ANALYZE payment", database=url.split("@/")[1].split("?")[0])
-    assert on(url, batch_plan, PINNED) == by_key
+    assert on(url, kept, PINNED) == plan  # what is known of it is stale
+    postgres.sql("VACUUM ANALYZE payment", database=name)
+    assert on(url, kept, PINNED) == plan
 
 
 def test_without_the_pin_the_plan_of_an_empty_table_is_another(postgres):
     """What the pin is for; the day that this fails it may go."""
     url = postgres.migrated()
     postgres.sql("VACUUM ANALYZE payment", database=url.split("@/")[1].split("?")[0])
-    assert on(url, batch_plan, QUICK) != [("Index Scan", "pk_payment")]
+    assert on(url, plan_kept(SAVE_BATCH, SAVE_COLUMNS), QUICK) != [BY_ID]
 
 
 @pytest.fixture(scope="module")
@@ -212,40 +229,23 @@ def test_no_look_up_scans_the_table(full_url, name, values, index):
     assert on(full_url, work, LOOKING) == [("Index Scan", index)]
 
 
-BY_REQUEST = ("Index Scan", "uq_payment_merchant_id_idempotency_key")
-BY_ORDER = ("Index Scan", "ix_payment_order")
-
-
 @pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
 @pytest.mark.parametrize("is_analysed", [False, True], ids=["unknown", "analysed"])
-@pytest.mark.parametrize("count", [1, 100])
-def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed, count):
+def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed):
     url = postgres.migrated()
     if is_full:
         fill(url)
     if is_analysed:
         postgres.sql("VACUUM ANALYZE payment", database=url.split("@/")[1].split("?")[0])
-    keys = [f"key-{n}" for n in range(count)]
-
-    def plan_of(text, *values):
-        async def work(connection):
-            [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {text}", *values)
-            return scans(json.loads(row[0])[0]["Plan"])
-
-        return work
-
-    earlier = plan_of(SELECT_EARLIER_OF_MANY, ["M1"] * count, keys, keys)
-    if is_full:  # planned each time: an empty table may be read in any way
-        assert on(url, earlier, LOOKING) == [BY_REQUEST, BY_ORDER]
 
     async def generic(connection):
         await connection.execute("SET plan_cache_mode = force_generic_plan")
         await connection.execute(f"PREPARE look AS {SELECT_PAYMENTS}")
-        plan = await plan_of("EXECUTE look (NULL)")(connection)
+        [row] = await connection.fetch("EXPLAIN (FORMAT JSON) EXECUTE look (NULL)")
         await connection.execute("DEALLOCATE look")
-        return plan
+        return scans(json.loads(row[0])[0]["Plan"])
 
-    assert on(url, generic, PINNED) == [("Index Scan", "pk_payment")]
+    assert on(url, generic, PINNED) == [BY_ID]
 
 
 def test_statistics_of_an_almost_empty_table_mislead_no_look_up(postgres):
@@ -261,10 +261,12 @@ def test_statistics_of_an_almost_empty_table_mislead_no_look_up(postgres):
 
     with_store(opener(url), more)
 
+    assert on(url, plan_kept(OPEN_BATCH, OPEN_COLUMNS), PINNED) == [BY_ORDER]
+    by_key = ("Index Scan", "uq_payment_merchant_id_idempotency_key")
+
     async def work(connection):
-        [row] = await connection.fetch(
-            f"EXPLAIN (FORMAT JSON) {SELECT_EARLIER_OF_MANY}", ["M1"], ["key-1"], ["order-1"]
-        )
+        text = numbered(statements.SELECT_BY_KEY)
+        [row] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {text}", "M1", "key-1")
         return scans(json.loads(row[0])[0]["Plan"])
 
-    assert on(url, work, LOOKING) == [BY_REQUEST, BY_ORDER]
+    assert on(url, work, LOOKING) == [by_key]

@@ -17,7 +17,7 @@ from tillgate.core.payment import step
 from tillgate.core.results import Outcome
 from tillgate.core.webhooks import EndpointStatus
 from tillgate.gateway.streams import Streams
-from tillgate.store import Earlier, KeyHeld, Opened, OrderHeld, Sql, Unmatched
+from tillgate.store import KeyHeld, Opened, OrderHeld, Sql, Unmatched
 from tillgate.store.registry import load_directory, load_keys
 from tillgate.store.rows import from_microseconds
 from tillgate.store.tickets import keep_ticket, take_ticket
@@ -126,7 +126,7 @@ def test_a_failed_payment_gives_its_order_free(open_store):
         failed = step(first.payment, PayAnswered(report), NOW, ALIPAY_PLUS).payment
         assert failed.status is Status.FAILED
         await store.save(failed, history(failed, "pay_answered"), keep_body=False)
-        assert await store.open(second) == Opened()
+        assert await store.open(second) == Opened(2, first.payment.payment_request_id)
 
     with_store(open_store, work)
 
@@ -292,25 +292,31 @@ def test_events_are_read_in_their_order_from_any_place_and_by_store(open_store):
     with_store(open_store, work)
 
 
-def test_the_last_attempt_of_an_order_is_the_newest(open_store):
+def test_each_attempt_of_an_order_follows_the_newest_whatever_its_opener_saw(open_store):
+    """Two tills that scan at once after a failed attempt saw the same attempt before theirs."""
+
     async def work(store):
-        first = opening(1)
-        owner, name = first.payment.order.merchant_id, first.payment.order.merchant_order_id
-        assert await store.load_earlier(owner, "none", name) == Earlier(None, None)
-        await store.open(first)
         report = Report(outcome=Outcome.FAILURE, code="RISK_REJECT")
-        failed = step(first.payment, PayAnswered(report), NOW, ALIPAY_PLUS).payment
-        await store.save(failed, history(failed, "pay_answered"), keep_body=False)
-        again = order(1, attempt=2, previous=first.payment.payment_request_id)
-        second = replace(opening(2), payment=replace(opening(2).payment, order=again))
-        assert await store.open(second) == Opened()
-        assert await store.load_earlier(owner, "none", name) == Earlier(None, second.payment)
-        assert await store.load_earlier("another", "none", name) == Earlier(None, None)
-        earlier = await store.load_earlier(owner, first.idempotency_key, name)
-        assert earlier.request is not None
-        assert earlier.request.payment == failed
-        assert earlier.request.code_fingerprint == first.code_fingerprint
-        assert earlier.attempt == second.payment
+        keys = []
+        for number in range(1, 5):
+            given = replace(
+                opening(number), payment=replace(opening(number).payment, order=order(1))
+            )
+            payment, key = given.payment, given.payment.payment_request_id
+            before = keys[-1] if keys else None
+            assert await store.open(given) == Opened(number, before)
+            saved = await store.load(key)
+            assert (saved.order.attempt, saved.order.previous) == (number, before)
+            assert replace(saved, order=payment.order) == payment
+            request = await store.load_request(payment.order.merchant_id, given.idempotency_key)
+            assert request.payment == saved
+            assert request.code_fingerprint == given.code_fingerprint
+            failed = step(saved, PayAnswered(report), NOW, ALIPAY_PLUS).payment
+            await store.save(failed, history(failed, "pay_answered"), keep_body=False)
+            keys.append(key)
+        assert await store.load_request("another", opening(1).idempotency_key) is None
+        other = replace(opening(9), payment=replace(opening(9).payment, order=order(2)))
+        assert await store.open(other) == Opened()
 
     with_store(open_store, work)
 
@@ -433,21 +439,6 @@ def test_look_ups_at_once_are_not_mixed_up(open_store):
         looks = [store.load(key) for key in (*keys, "pay_none", *reversed(keys))]
         payments = [each.payment for each in given]
         assert await asyncio.gather(*looks) == [*payments, None, *reversed(payments)]
-        found = await asyncio.gather(
-            *(
-                store.load_earlier(
-                    each.payment.order.merchant_id,
-                    each.idempotency_key if n % 2 else "none",
-                    each.payment.order.merchant_order_id if n % 3 else "none",
-                )
-                for n, each in enumerate(given)
-            )
-        )
-        for n, (each, earlier) in enumerate(zip(given, found, strict=True)):
-            assert (earlier.request and earlier.request.payment) == (
-                each.payment if n % 2 else None
-            )
-            assert earlier.attempt == (each.payment if n % 3 else None)
 
     with_store(open_store, work)
 
@@ -470,7 +461,7 @@ def test_a_name_that_no_row_can_have_is_not_found(open_store):
         await store.open(opening())
         assert await store.load("pay_\0") is None
         assert await store.load("pay_\ud800") is None
-        assert await store.load_earlier("M1", "key\0", "o") == Earlier(None, None)
+        assert await store.load_request("M1", "key\0") is None
         assert await store.read(Sql("SELECT 1 FROM payment WHERE store_id = ?", ("\0",))) in (
             [],
             (),

@@ -86,7 +86,7 @@ class Order:
         expires_at: final expiry, the earlier of what was requested and `placed_at` + the network's
             limit.
         attempt: 1, and one more for each earlier payment of the same merchant order.
-        previous: the attempt before this one, which was not paid.
+        previous: the attempt before this one, which was not paid or was given back whole.
     """
 
     merchant_id: str

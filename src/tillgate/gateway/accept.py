@@ -109,17 +109,20 @@ class Acceptance:
             RequestError: the request cannot be served; nothing was saved or sent.
             StoreError: the store is not available; nothing was sent.
         """
-        # First of all: a repeat is answered whatever has become of settings and routes since.
-        earlier = await self._store.load_earlier(
-            merchant.id, idempotency_key, asked.merchant_order_id
-        )
-        if earlier.request is not None:
-            return self._replayed(caller, earlier.request, asked)
-        store, terminal = _place(caller, merchant, asked)
-        identified = await self._identified(asked.code)
-        connector = self._connector(identified)
-        self._follower.check_admitted(connector.name)
-        last = earlier.attempt
+        try:
+            store, terminal = _place(caller, merchant, asked)
+            identified = self._routes.identify(asked.code)
+            connector = None if identified.consult else self._admitted(identified)
+        except RequestError:
+            # A repeat is answered whatever has become of settings and routes since.
+            if replayed := await self._repeat_of(caller, merchant, idempotency_key, asked):
+                return replayed
+            raise
+        if connector is None:
+            if replayed := await self._repeat_of(caller, merchant, idempotency_key, asked):
+                return replayed
+            identified = await self._consulted(asked.code, identified)
+            connector = self._admitted(identified)
         now = self._clock.now()
         order = Order(
             merchant_id=merchant.id,
@@ -134,8 +137,6 @@ class Acceptance:
             table=identified.table,
             placed_at=now,
             expires_at=expiry(now, _life(asked.expires_in_s), connector.policy),
-            attempt=last.order.attempt + 1 if last else 1,
-            previous=last.payment_request_id if last else None,
         )
         taken = open_payment(PaymentRequestId(self._draw_id(now)), order, connector.policy)
         key = taken.payment.payment_request_id
@@ -157,16 +158,14 @@ class Acceptance:
                 " charging again.",
                 payment=result.payment if sees(caller, result.payment.order) else None,
             )
-        return Accepted(taken.payment, is_new=True)
+        return Accepted(result, is_new=True)
 
-    async def _identified(self, code: str) -> Identified:
+    async def _consulted(self, code: str, identified: Identified) -> Identified:
         """Where the code goes. Who cannot be asked whose it is, or does not say, leaves the route
         as it is: a till must not wait for a network that is away.
         """
-        identified = self._routes.identify(code)
         consult = identified.consult
-        if consult is None:
-            return identified
+        assert consult is not None, "only then somebody is asked"
         asked: object = self._connectors.get(consult.ask)
         is_up = self._follower.networks().get(consult.ask) == "up"
         circuit, now = self._consults, self._clock.now()
@@ -179,13 +178,22 @@ class Acceptance:
             log.warning("alert: %s: codeConsult: %s", consult.ask, changed)
         return settled(identified, answer or None)
 
-    def _connector(self, identified: Identified) -> Connector:
+    def _admitted(self, identified: Identified) -> Connector:
+        """The connector that takes the code, while new sales may go there."""
         if identified.kind is None:
             raise InvalidCode(identified.reason, path="$.code")
         connector = self._connectors.get(identified.route or "")
         if connector is None:
             raise NoRoute(identified.reason, path="$.code")
+        self._follower.check_admitted(connector.name)
         return connector
+
+    async def _repeat_of(
+        self, caller: Caller, merchant: Merchant, idempotency_key: str, asked: Asked
+    ) -> Accepted | None:
+        """The payment that the same request opened before, None where there is none."""
+        earlier = await self._store.load_request(merchant.id, idempotency_key)
+        return self._replayed(caller, earlier, asked) if earlier else None
 
     def _replayed(self, caller: Caller, earlier: Request, asked: Asked) -> Accepted:
         order = earlier.payment.order

@@ -199,8 +199,11 @@ class Follower:
 
     async def open(
         self, opening: Opening, body: bytes, taken: Step
-    ) -> Opened | KeyHeld | OrderHeld:
+    ) -> Payment | KeyHeld | OrderHeld:
         """Make a new payment durable, then perform its first effects.
+
+        Returns:
+            The payment with its place among the attempts of its order, or why there is none.
 
         Raises:
             StoreError: it is not saved and nothing was sent.
@@ -216,11 +219,14 @@ class Follower:
             self._driven.pop(payment.payment_request_id, None)
             raise
         if isinstance(result, Opened):
+            if result.previous is not None:
+                order = replace(payment.order, attempt=result.attempt, previous=result.previous)
+                driven.payment = payment = replace(payment, order=order)
             self._watch.changed(None, payment)
             self._drive(driven)
             self._perform(driven, payment, taken.effects)
-        else:
-            self._driven.pop(payment.payment_request_id, None)
+            return payment
+        self._driven.pop(payment.payment_request_id, None)
         return result
 
     async def apply(

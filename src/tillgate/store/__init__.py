@@ -95,21 +95,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
-    """What a merchant asked for before.
+class Opened:
+    """The payment is durable.
 
     Attributes:
-        request: the one with the same idempotency key.
-        attempt: the newest payment of the same order.
+        attempt: 1, and one more for each earlier payment of its order.
+        previous: the newest of those.
     """
 
-    request: Request | None
-    attempt: Payment | None
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The payment is durable."""
+    attempt: int = 1
+    previous: PaymentRequestId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +178,11 @@ class Store(Protocol):
     is_shared: bool
 
     async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
-        """Save a new payment, unless its key or its order is taken. Durable when it returns."""
+        """Save a new payment, unless its key or its order is taken. Durable when it returns.
+
+        Its place among the attempts of its order is found in the same commit, not taken from the
+        opening.
+        """
         ...
 
     async def save(
@@ -212,10 +211,8 @@ class Store(Protocol):
         """The payment as last saved."""
         ...
 
-    async def load_earlier(
-        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
-    ) -> Earlier:
-        """What this merchant opened with this key, and for this order."""
+    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
+        """What this merchant opened with this key."""
         ...
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:

@@ -17,7 +17,6 @@ from tillgate.core.errors import StaleVersion, StoreError
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import (
     REPORT_LIMIT_S,
-    Earlier,
     History,
     KeyHeld,
     MerchantEvent,
@@ -25,6 +24,7 @@ from tillgate.store import (
     Opening,
     OrderHeld,
     Placed,
+    Request,
     Row,
     Sql,
     T,
@@ -50,7 +50,6 @@ from tillgate.store.postgres_statements import (
     OPEN_BATCH,
     SAVE_BATCH,
     SELECT_ALL_EVENTS,
-    SELECT_EARLIER_OF_MANY,
     SELECT_LAST_POSITION,
     SELECT_MERCHANT_EVENTS,
     SELECT_NEWER,
@@ -67,8 +66,8 @@ from tillgate.store.rows import (
     merchant_event_values,
     opening_values,
     state_values,
-    to_earlier,
     to_history,
+    to_opened,
     to_payment,
     to_placed,
     to_request,
@@ -108,7 +107,6 @@ class PostgresStore:
         self._opener = BatchWriter(url, OPEN_BATCH, SETTLE_OPEN)
         self._saver = BatchWriter(url, SAVE_BATCH, SETTLE_SAVE)
         self._payments = BatchReader(Connections(url, PINNED, 1), SELECT_PAYMENTS)
-        self._earlier = BatchReader(Connections(url, LOOKING, 1), SELECT_EARLIER_OF_MANY)
         self._readers = Connections(url, LOOKING, READERS)
         self._workers = Connections(url, QUICK, WORKERS)
         self._reporters = Connections(url, PATIENT, REPORTERS)
@@ -123,17 +121,16 @@ class PostgresStore:
             proof=(key,),
         )
         for _ in range(OPEN_TRIES_MAX):
-            if await self._opener.write(write):
-                return Opened()
+            if row := await self._opener.write(write):
+                return to_opened(row)
             if held := await self._holder(opening):
                 return held
         raise StoreError("the payment could not be inserted and nothing holds its key or order")
 
     async def _holder(self, opening: Opening) -> KeyHeld | OrderHeld | None:
         order = opening.payment.order
-        values = (order.merchant_id, opening.idempotency_key)
-        if row := await self._one(SELECT_BY_KEY, *values):
-            return KeyHeld(to_request(row))
+        if request := await self.load_request(order.merchant_id, opening.idempotency_key):
+            return KeyHeld(request)
         row = await self._one(SELECT_BY_ORDER, order.merchant_id, order.merchant_order_id)
         return OrderHeld(to_payment(row)) if row else None
 
@@ -164,10 +161,9 @@ class PostgresStore:
         rows = await self._payments.look(payment_request_id)
         return to_payment(rows[0]) if rows else None
 
-    async def load_earlier(
-        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
-    ) -> Earlier:
-        return to_earlier(await self._earlier.look(merchant_id, idempotency_key, merchant_order_id))
+    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
+        row = await self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
+        return to_request(row) if row else None
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
         row = await self._one(SELECT_BODY, payment_request_id)
@@ -245,8 +241,7 @@ class PostgresStore:
     async def close(self) -> None:
         for writer in (self._opener, self._saver):
             await writer.close()
-        for reader in (self._payments, self._earlier):
-            await reader.close()
+        await self._payments.close()
         for each in (self._readers, self._workers, self._reporters):
             await each.close()
 

@@ -12,8 +12,8 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from tillgate.store.rows import PAYMENT_COLUMNS, STATE_COLUMNS
-from tillgate.store.statements import INSERTED_COLUMNS
+from tillgate.store.rows import PAYMENT_COLUMNS, PLACE_COLUMNS, STATE_COLUMNS
+from tillgate.store.statements import GIVEN_COLUMNS, LAST_ATTEMPT, PLACE
 from tillgate.store.webhooks import insert_deliveries
 
 _TYPES = {
@@ -78,7 +78,7 @@ _TOLD = (
     "body",
 )
 
-OPEN_COLUMNS = (*INSERTED_COLUMNS, *(f"h_{name}" for name in _HISTORY))
+OPEN_COLUMNS = (*GIVEN_COLUMNS, *(f"h_{name}" for name in _HISTORY))
 SAVE_COLUMNS = (
     *STATE_COLUMNS,
     "keep_body",
@@ -106,13 +106,16 @@ def _insert_history(done: str) -> str:
     )
 
 
+_LAST = LAST_ATTEMPT.format(merchant="given.merchant_id", order="given.merchant_order_id")
+_PLACES = ", ".join(PLACE_COLUMNS)
 OPEN_BATCH = (
     f"WITH {_given(OPEN_COLUMNS)},"
-    f" done AS (INSERT INTO payment ({', '.join(INSERTED_COLUMNS)})"
-    f" SELECT {', '.join(INSERTED_COLUMNS)} FROM given"
-    " ON CONFLICT DO NOTHING RETURNING payment_request_id),"
+    f" done AS (INSERT INTO payment ({', '.join(GIVEN_COLUMNS)}, {_PLACES})"
+    f" SELECT {', '.join(f'given.{name}' for name in GIVEN_COLUMNS)}, {PLACE}"
+    f" FROM given LEFT JOIN LATERAL {_LAST}"
+    f" ON CONFLICT DO NOTHING RETURNING payment_request_id, {_PLACES}),"
     f" {_insert_history('done')}"
-    " SELECT payment_request_id FROM done"
+    f" SELECT payment_request_id, {_PLACES} FROM done"
 )
 SAVE_BATCH = (
     f"WITH {_given(SAVE_COLUMNS)},"
@@ -133,7 +136,7 @@ SAVE_BATCH = (
 # Nothing but a new acknowledged update of the row proves that an earlier commit is durable.
 SETTLE_OPEN = (
     "UPDATE payment SET version = version WHERE payment_request_id = $1"
-    " RETURNING payment_request_id"
+    f" RETURNING payment_request_id, {_PLACES}"
 )
 SETTLE_SAVE = (
     "UPDATE payment SET version = version WHERE payment_request_id = $1 AND version >= $2"
@@ -167,19 +170,6 @@ SELECT_PAYMENTS = (
     f"SELECT n, {', '.join(f'payment.{name}' for name in PAYMENT_COLUMNS)}"
     " FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n)"
     " JOIN payment ON payment.payment_request_id = asked.id"
-)
-_OF_REQUEST = f"{', '.join(PAYMENT_COLUMNS)}, code_fingerprint, expires_in_s"
-_ASKED = (
-    "unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS asked (merchant, key, ordr, n)"
-)
-SELECT_EARLIER_OF_MANY = (
-    f"SELECT n, 1 AS is_request, found.* FROM {_ASKED}"
-    f" CROSS JOIN LATERAL (SELECT {_OF_REQUEST} FROM payment"
-    " WHERE merchant_id = asked.merchant AND idempotency_key = asked.key LIMIT 1) AS found"
-    f" UNION ALL SELECT n, 0, found.* FROM {_ASKED}"
-    f" CROSS JOIN LATERAL (SELECT {_OF_REQUEST} FROM payment"
-    " WHERE merchant_id = asked.merchant AND merchant_order_id = asked.ordr"
-    " ORDER BY payment_request_id DESC LIMIT 1) AS found"
 )
 
 

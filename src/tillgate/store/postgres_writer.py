@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillgate.core.errors import StoreError
+from tillgate.store import Row
 from tillgate.store.postgres_connections import (
     ANSWER_LIMIT_S,
     PINNED,
@@ -59,18 +60,21 @@ class Write:
     proof: Sequence[Any]
 
 
+_Outcome = Row | None | StoreError
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     write: Write
-    done: asyncio.Future[bool]
+    done: asyncio.Future[Row | None]
 
 
 class BatchWriter:
     """Runs one kind of write, on a connection of its own."""
 
     def __init__(self, url: PostgresUrl, batch: str, settle: str) -> None:
-        """`batch` takes an array for each column and returns the keys that took effect; `settle`
-        returns a row where an earlier write is in the database, and makes that durable.
+        """`batch` takes an array for each column and returns a row for each key that took effect;
+        `settle` returns the row where an earlier write is in the database, and makes that durable.
         """
         self._url = url
         self._batch = batch
@@ -81,15 +85,15 @@ class BatchWriter:
         self._connection: Connection | None = None
         self._is_closed = False
 
-    async def write(self, write: Write) -> bool:
-        """Whether it took effect; durable when it returns.
+    async def write(self, write: Write) -> Row | None:
+        """What the statement returned of it, None where it took no effect; durable when it returns.
 
         Raises:
             StoreError: it may or may not be saved, or could not be.
         """
         if self._is_closed:
             raise StoreError("the store is closed")
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Row | None] = asyncio.get_running_loop().create_future()
         self._queue.append(_Asked(write, done))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
@@ -125,14 +129,14 @@ class BatchWriter:
         self._queue.extendleft(reversed(later))
         return sorted(batch.values(), key=lambda asked: asked.write.place)
 
-    async def _commit(self, writes: list[Write]) -> list[bool | StoreError]:
+    async def _commit(self, writes: list[Write]) -> list[_Outcome]:
         try:
             return list(await self._together(writes))
         except Exception as error:
             is_doubtful = is_lost(error)
             if not is_doubtful and not _is_of_one_row(error):
                 return [store_error(error, self._url)] * len(writes)
-        outcomes: list[bool | StoreError] = []
+        outcomes: list[_Outcome] = []
         for write in writes:
             try:
                 outcomes.append(await self._alone(write, is_doubtful=is_doubtful))
@@ -141,12 +145,12 @@ class BatchWriter:
                 return outcomes + [error.reason] * (len(writes) - len(outcomes))
         return outcomes
 
-    async def _alone(self, write: Write, *, is_doubtful: bool) -> bool | StoreError:
+    async def _alone(self, write: Write, *, is_doubtful: bool) -> _Outcome:
         """One write in a commit of its own; a doubtful one may be in the database already."""
         for attempt in range(1, TRIES_MAX + 1):
             try:
-                [is_saved] = await self._together([write])
-                return is_saved or (is_doubtful and await self._is_settled(write))
+                [row] = await self._together([write])
+                return row or (await self._settled(write) if is_doubtful else None)
             except Exception as error:
                 reason = store_error(error, self._url)
                 if isinstance(error, StoreError) or (is_doubtful and is_lost(error)):
@@ -157,13 +161,13 @@ class BatchWriter:
                     return reason
         raise AssertionError("unreachable")
 
-    async def _together(self, writes: list[Write]) -> list[bool]:
+    async def _together(self, writes: list[Write]) -> list[Row | None]:
         rows = await self._fetch(self._batch, arrays(write.values for write in writes))
-        done = {row["payment_request_id"] for row in rows}
-        return [write.key in done for write in writes]
+        done = {row["payment_request_id"]: row for row in rows}
+        return [done.get(write.key) for write in writes]
 
-    async def _is_settled(self, write: Write) -> bool:
-        return bool(await self._fetch(self._settle, write.proof))
+    async def _settled(self, write: Write) -> Row | None:
+        return next(iter(await self._fetch(self._settle, write.proof)), None)
 
     async def _fetch(self, text: str, values: Sequence[Any]) -> Sequence[Any]:
         connection = self._connection
@@ -191,7 +195,7 @@ def _is_of_one_row(error: Exception) -> bool:
     return is_bad_value(error) or state_of(error).startswith(_OF_ONE_ROW)
 
 
-def _deliver(done: asyncio.Future[bool], outcome: bool | StoreError) -> None:
+def _deliver(done: asyncio.Future[Row | None], outcome: _Outcome) -> None:
     if done.cancelled():
         return
     if isinstance(outcome, StoreError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,14 +17,14 @@ from tillgate.core.model import (
     Status,
 )
 from tillgate.core.money import Money
-from tillgate.store import Earlier, History, MerchantEvent, Opening, Placed, Request, Unmatched
+from tillgate.store import History, MerchantEvent, Opened, Opening, Placed, Request, Unmatched
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 Value = str | int | bytes | None
 
-ORDER_COLUMNS = (
+ASKED_COLUMNS = (
     "payment_request_id",
     "merchant_id",
     "store_id",
@@ -39,10 +39,10 @@ ORDER_COLUMNS = (
     "routing_table",
     "placed_at",
     "expires_at",
-    "attempt",
-    "previous_id",
 )
-"""What never changes."""
+"""What never changes, as the till asked for it."""
+PLACE_COLUMNS = ("attempt", "previous_id")
+"""Its place among the payments of its order: the database knows it, in the commit that opens it."""
 
 STATE_COLUMNS = (
     "status",
@@ -83,7 +83,7 @@ STATE_COLUMNS = (
 )
 """What `step` changes."""
 
-PAYMENT_COLUMNS = ORDER_COLUMNS + STATE_COLUMNS
+PAYMENT_COLUMNS = ASKED_COLUMNS + PLACE_COLUMNS + STATE_COLUMNS
 
 
 def to_microseconds(at: datetime) -> int:
@@ -103,8 +103,8 @@ def _time(value: int | None) -> datetime | None:
     return None if value is None else from_microseconds(value)
 
 
-def order_values(payment: Payment) -> tuple[Value, ...]:
-    """The values of `ORDER_COLUMNS`."""
+def asked_values(payment: Payment) -> tuple[Value, ...]:
+    """The values of `ASKED_COLUMNS`."""
     order = payment.order
     return (
         payment.payment_request_id,
@@ -121,8 +121,6 @@ def order_values(payment: Payment) -> tuple[Value, ...]:
         order.table,
         to_microseconds(order.placed_at),
         to_microseconds(order.expires_at),
-        order.attempt,
-        order.previous,
     )
 
 
@@ -185,7 +183,7 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
         placed_at=from_microseconds(row["placed_at"]),
         expires_at=from_microseconds(row["expires_at"]),
         attempt=row["attempt"],
-        previous=PaymentRequestId(row["previous_id"]) if row["previous_id"] else None,
+        previous=_id(row["previous_id"]),
     )
     receipt = Receipt(
         payment_id=PaymentId(row["payment_id"]) if row["payment_id"] else None,
@@ -232,11 +230,11 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
 
 
 def opening_values(opening: Opening) -> tuple[Value, ...]:
-    """The values of a new row: `ORDER_COLUMNS`, `STATE_COLUMNS`, then what is kept of the
-    request.
+    """The values of a new row: `ASKED_COLUMNS`, `STATE_COLUMNS`, then what is kept of the
+    request. Its `PLACE_COLUMNS` are the database's.
     """
     return (
-        *order_values(opening.payment),
+        *asked_values(opening.payment),
         *state_values(opening.payment),
         opening.idempotency_key,
         opening.code_fingerprint,
@@ -254,15 +252,13 @@ def to_request(row: Mapping[str, Any]) -> Request:
     )
 
 
-def to_earlier(rows: Iterable[Mapping[str, Any]]) -> Earlier:
-    """Read the rows of `SELECT_EARLIER`: at most one of each kind."""
-    request = attempt = None
-    for row in rows:
-        if row["is_request"]:
-            request = to_request(row)
-        else:
-            attempt = to_payment(row)
-    return Earlier(request, attempt)
+def to_opened(row: Mapping[str, Any]) -> Opened:
+    """Read the `PLACE_COLUMNS` of a row that was inserted."""
+    return Opened(attempt=row["attempt"], previous=_id(row["previous_id"]))
+
+
+def _id(value: str | None) -> PaymentRequestId | None:
+    return PaymentRequestId(value) if value else None
 
 
 _FOR_EVER = 2**62

@@ -20,7 +20,6 @@ from typing import Any
 from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import (
-    Earlier,
     History,
     KeyHeld,
     MerchantEvent,
@@ -28,6 +27,7 @@ from tillgate.store import (
     Opening,
     OrderHeld,
     Placed,
+    Request,
     Row,
     Sql,
     T,
@@ -38,13 +38,14 @@ from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
 from tillgate.store.reporter import Reporter
 from tillgate.store.rows import (
+    PLACE_COLUMNS,
     STATE_COLUMNS,
     history_values,
     merchant_event_values,
     opening_values,
     state_values,
-    to_earlier,
     to_history,
+    to_opened,
     to_payment,
     to_placed,
     to_request,
@@ -52,14 +53,15 @@ from tillgate.store.rows import (
     waiting_values,
 )
 from tillgate.store.statements import (
+    GIVEN_COLUMNS,
     INSERT_EVENT,
     INSERT_MERCHANT_EVENT,
     INSERT_UNMATCHED,
-    INSERTED_COLUMNS,
+    LAST_ATTEMPT,
+    PLACE,
     SELECT_BODY,
     SELECT_BY_KEY,
     SELECT_BY_ORDER,
-    SELECT_EARLIER,
     SELECT_HISTORY,
     SELECT_PAYMENT,
     SELECT_WAITING,
@@ -67,8 +69,10 @@ from tillgate.store.statements import (
 from tillgate.store.webhooks import INSERT_DELIVERIES, delivery_values
 
 INSERT_PAYMENT = (
-    f"INSERT INTO payment ({', '.join(INSERTED_COLUMNS)})"
-    f" VALUES ({', '.join('?' * len(INSERTED_COLUMNS))}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO payment ({', '.join(GIVEN_COLUMNS + PLACE_COLUMNS)})"
+    f" SELECT {', '.join('?' * len(GIVEN_COLUMNS))}, {PLACE}"
+    f" FROM (SELECT 1) LEFT JOIN {LAST_ATTEMPT.format(merchant='?', order='?')}"
+    f" WHERE true ON CONFLICT DO NOTHING RETURNING {', '.join(PLACE_COLUMNS)}"
 )
 UPDATE_PAYMENT = (
     f"UPDATE payment SET {', '.join(f'{column} = ?' for column in STATE_COLUMNS)},"
@@ -105,13 +109,14 @@ class SqliteStore:
         self._release = release
 
     async def open(self, opening: Opening) -> Opened | KeyHeld | OrderHeld:
-        values = opening_values(opening)
+        order = opening.payment.order
+        values = opening_values(opening) + 2 * (order.merchant_id, order.merchant_order_id)
         event = history_values(opening.payment.payment_request_id, opening.history)
 
         def write(connection: sqlite3.Connection) -> Opened | KeyHeld | OrderHeld:
-            if connection.execute(INSERT_PAYMENT, values).rowcount:
+            if row := connection.execute(INSERT_PAYMENT, values).fetchone():
                 connection.execute(INSERT_EVENT, event)
-                return Opened()
+                return to_opened(row)
             return _holder(connection, opening)
 
         result: Opened | KeyHeld | OrderHeld = await self._writer.commit(write)
@@ -155,11 +160,9 @@ class SqliteStore:
         row = self._one(SELECT_PAYMENT, payment_request_id)
         return to_payment(row) if row else None
 
-    async def load_earlier(
-        self, merchant_id: str, idempotency_key: str, merchant_order_id: str
-    ) -> Earlier:
-        values = (merchant_id, idempotency_key, merchant_id, merchant_order_id)
-        return to_earlier(self._all(SELECT_EARLIER, *values))
+    async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:
+        row = self._one(SELECT_BY_KEY, merchant_id, idempotency_key)
+        return to_request(row) if row else None
 
     async def load_pay_body(self, payment_request_id: PaymentRequestId) -> bytes | None:
         row = self._one(SELECT_BODY, payment_request_id)
