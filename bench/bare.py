@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import contextlib
 import sys
 import threading
@@ -140,6 +141,8 @@ def main() -> None:
     parser.add_argument("--form", choices=("libraries", "sockets"), required=True)
     parser.add_argument("--store", required=True, help="a file, or a PostgreSQL URL")
     parser.add_argument("--settings", type=Path, required=True, help="`tillgate keys new` wrote it")
+    gc.freeze()
+    gc.set_threshold(10_000)  # as the gateway: a yardstick that has less of it would be slow
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(parser.parse_args()))
 

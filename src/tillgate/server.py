@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -25,6 +26,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 KEEP_ALIVE_S = 75
 """Longer than any client keeps an idle connection (aiohttp 15 s, nginx 60 s), so that the client
 closes first and never sends a payment into a connection that is just being closed."""
+GARBAGE_LOOK = 10_000
+"""So many new containers until the collector looks for cycles. CPython's 700 cost 4 % of a
+payment's CPU at 300 per second, for a megabyte or two.
+"""
 GRACE_S = 10
 """How long a stop waits for answers that are still being written."""
 
@@ -94,6 +99,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # What start-up made stays for good; what requests make dies by its count, nearly all.
+            gc.freeze()
+            gc.set_threshold(GARBAGE_LOOK)
             self._on_ready()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
