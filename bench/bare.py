@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Iterator
