@@ -48,7 +48,7 @@ CLIENTS = {"client/plain.py", "client/asynchronous.py"}
 CLOCK = {"clock.py", "logs.py", "cli/demo.py", *CLIENTS}
 SEEDED = {"simulation/dice.py", "simulation/run.py", "simulation/gateway_depth/run.py"}
 RANDOM = {"ids.py", *SEEDED, *CLIENTS}
-ENVIRONMENT = {"cli/serve.py", "cli/routes.py", "cli/till.py", "cli/demo.py"}
+ENVIRONMENT = {"cli/serve.py", "cli/routes.py", "cli/till.py", "cli/demo.py", "cli/db.py"}
 HIDDEN = {
     ("datetime", "now"): CLOCK,
     ("datetime", "utcnow"): set(),

@@ -142,19 +142,54 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
     return problems
 
 
+def load_store(environ: Mapping[str, str], file: Path | None) -> Path | PostgresUrl:
+    """Read nothing but where the store is: what looks after a database needs no keys.
+
+    Raises:
+        ConfigError: the setting cannot be used.
+    """
+    source = Source.open(environ, file)
+    source.problems.clear()  # of other settings
+    store = _store(source)
+    source.finish()
+    return store
+
+
+def read_store(value: str) -> Path | PostgresUrl:
+    """A store as it is named on the command line: as in the settings, or the path of a SQLite
+    file.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    try:
+        return _named_store(value)
+    except ValueError as error:
+        if ":" not in value:
+            return Path(value)
+        raise ConfigError([f"the store {error}"]) from None
+
+
 def _store(source: Source) -> Path | PostgresUrl:
-    value = source.text("gateway", "store")
+    try:
+        store = _named_store(source.text("gateway", "store"))
+    except ValueError as error:
+        source.note("gateway", "store", str(error))
+        return Path()
+    return source.path(str(store)) if isinstance(store, Path) else store
+
+
+def _named_store(value: str) -> Path | PostgresUrl:
     kind, _, path = value.partition(":")
     if kind == "sqlite" and path and not path.startswith(":"):
-        return source.path(path)
+        return Path(path)
     try:
         return read_postgres_url(value)
     except ValueError as error:
         # Never with the value itself: it may hold a password.
         is_url = kind in ("postgresql", "postgres")
         words = f"the URL {error}" if is_url else "must be sqlite:PATH or postgresql://..."
-        source.note("gateway", "store", words)
-    return Path()
+        raise ValueError(words) from None
 
 
 def _seal_key(source: Source) -> bytes:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from tillgate import __version__
+from tillgate.cli.db_commands import add_db
 from tillgate.cli.operator_commands import add_operators
 from tillgate.cli.parsers import (
     add_certify_options,
@@ -93,6 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_webhook,
         add_code,
         _keys,
+        add_db,
         _lifecycle,
         _simulate,
     ):

@@ -4,11 +4,14 @@ something to do.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 from tillgate.core.errors import StoreError
+from tillgate.store.file_lock import take_lock
 
 HEAD = "0009"
 """The newest revision under `migrations/versions`; a test keeps the two together."""
@@ -16,6 +19,8 @@ SHARED_SINCE = "0007"
 """From here on a migration says of itself whether it `only_adds`: then nodes of the release before
 go on to serve while it runs and after it. Up to here there was none to be spared.
 """
+COPYING = "copying"
+"""Instead of a revision while `tillgate db copy` fills a database: no release serves from it."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -50,6 +55,50 @@ def oldest_usable() -> str:
         if each.revision > SHARED_SINCE and not each.module.only_adds
     ]
     return max(not_adding, default=SHARED_SINCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema.
+
+    Attributes:
+        what: in words.
+        only_adds: whether nodes of the release before go on to serve while it runs and after it.
+    """
+
+    revision: str
+    what: str
+    only_adds: bool
+
+
+def revisions_after(current: str | None) -> list[Migration]:
+    """What an upgrade from there would do, in order; nothing for a newer release's database."""
+    from alembic.script import ScriptDirectory
+
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    return [
+        Migration(
+            each.revision,
+            (each.module.__doc__ or "").partition("\n")[0],
+            each.revision > SHARED_SINCE and each.module.only_adds,
+        )
+        for each in sorted(scripts, key=lambda each: each.revision)
+        if current is None or each.revision > current
+    ]
+
+
+def upgrade_locked(path: Path) -> None:
+    """As `upgrade`, with the file locked as a gateway locks it.
+
+    Raises:
+        StoreInUse: a gateway serves from the file.
+        StoreError: as `upgrade`.
+    """
+    lock = take_lock(path)
+    try:
+        upgrade(path)
+    finally:
+        os.close(lock)
 
 
 def upgrade(path: Path) -> None:

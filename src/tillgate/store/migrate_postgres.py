@@ -15,7 +15,7 @@ import threading
 import asyncpg
 
 from tillgate.core.errors import StoreError
-from tillgate.store.migrate import HEAD, MIGRATIONS, oldest_usable
+from tillgate.store.migrate import COPYING, HEAD, MIGRATIONS, oldest_usable
 from tillgate.store.postgres_connections import FAULTS, Connection, connect, hang_up, store_error
 from tillgate.store.postgres_url import PostgresUrl
 
@@ -64,7 +64,7 @@ async def _prepare(url: PostgresUrl) -> None:
         await _check_server(connection, url)
         if await revision_of(connection) != HEAD:
             await _upgrade(connection, url)
-        await _check_positions(connection, url)
+        await check_positions(connection, url)
     except FAULTS as error:
         raise store_error(error, url) from None
     finally:
@@ -118,6 +118,8 @@ async def _upgrade_alone(connection: Connection, url: PostgresUrl) -> None:
     current = await revision_of(connection)
     if current == HEAD:
         return
+    if current == COPYING:
+        raise StoreError(f"{url} holds an unfinished copy: run the same tillgate db copy again")
     if current is not None and current > HEAD:
         await _check_newer(connection, url, current)
         return
@@ -156,8 +158,12 @@ def script(current: str | None) -> str:
     return written.getvalue()
 
 
-async def _check_positions(connection: Connection, url: PostgresUrl) -> None:
-    """Positions of events grow with the server's transaction numbers (migration 0003)."""
+async def check_positions(connection: Connection, url: PostgresUrl) -> None:
+    """Positions of events grow with the server's transaction numbers (migration 0003).
+
+    Raises:
+        StoreError: those of this server are lower than the positions.
+    """
     is_ahead = await connection.fetchval(
         "SELECT coalesce(max(position), 0) >> 20 >="
         " pg_snapshot_xmax(pg_current_snapshot())::text::bigint FROM merchant_event"

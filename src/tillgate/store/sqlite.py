@@ -8,7 +8,6 @@ second process out.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError, StoreInUse
+from tillgate.core.errors import PaymentIdTaken, StaleVersion, StoreError
 from tillgate.core.model import Payment, PaymentRequestId
 from tillgate.store import (
     History,
@@ -34,6 +33,7 @@ from tillgate.store import (
     Transaction,
     Unmatched,
 )
+from tillgate.store.file_lock import take_lock
 from tillgate.store.group_commit import GroupCommitWriter, Writer
 from tillgate.store.migrate import upgrade
 from tillgate.store.reporter import Reporter
@@ -246,7 +246,7 @@ def open_sqlite(path: Path) -> SqliteStore:
         StoreInUse: another process serves from this file.
         StoreError: the file cannot be created, is no database, or belongs to a newer release.
     """
-    lock = _take_lock(path)
+    lock = take_lock(path)
     try:
         upgrade(path)
         reader, reporter = _connect(path), _connect(path)
@@ -260,33 +260,6 @@ def open_sqlite(path: Path) -> SqliteStore:
     except BaseException:
         os.close(lock)
         raise
-
-
-def _take_lock(path: Path) -> int:
-    """Lock the database file itself, whatever name leads to it; the lock dies with this process.
-
-    This is flock(2), which SQLite does not use: its own locks are fcntl's. The pid beside it is
-    only for the message.
-    """
-    try:
-        # Readable by its owner only; SQLite gives its companions the same mode.
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be opened: {error}") from None
-    pid_file = path.resolve().with_name(path.resolve().name + ".pid")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        owner = pid_file.read_text(errors="replace").strip() if pid_file.exists() else "unknown"
-        raise StoreInUse(
-            f"{path} is in use by another tillgate process (pid {owner}). Stop that one, or give"
-            " this one its own file; several gateways share one PostgreSQL database instead."
-        ) from None
-    with contextlib.suppress(OSError):
-        pid_file.touch(mode=0o600)
-        pid_file.write_text(f"{os.getpid()}\n")
-    return lock
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,0 +1,99 @@
+"""The arguments of `tillgate db`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tillgate.cli.parsers import command, count
+
+Commands = argparse._SubParsersAction  # the type that argparse gives out
+BATCH = 5000
+
+
+def add_db(commands: Commands[argparse.ArgumentParser]) -> None:
+    """All of them."""
+    parser = commands.add_parser(
+        "db",
+        help="upgrade, check and copy the database",
+        description="Upgrade, check and copy the database.",
+        epilog="examples:\n  tillgate db ACTION --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _upgrade(actions)
+    _check(actions)
+    _copy(actions)
+
+
+def _upgrade(actions: Commands[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.db import upgrade
+
+        return upgrade(arguments)
+
+    parser = command(
+        actions,
+        "upgrade",
+        "bring the database to this release's schema, as the first start of a gateway would",
+        "tillgate db upgrade --plan\ntillgate db upgrade\n"
+        "tillgate db upgrade --store postgresql://tillgate@db1/tillgate",
+        run,
+    )
+    parser.add_argument("--plan", action="store_true", help="say what would be done, and stop")
+    _add_store(parser)
+
+
+def _check(actions: Commands[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.db import check
+
+        return check(arguments)
+
+    parser = command(
+        actions,
+        "check",
+        "look whether the database is as gateways need it and its books agree; reads only, also"
+        " beside gateways (exit 1: something is wrong, and named)",
+        "tillgate db check\ntillgate db check --json | grep true\n"
+        "tillgate db check --store sqlite:backup.db",
+        run,
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
+    _add_store(parser)
+
+
+def _copy(actions: Commands[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.db import copy
+
+        return copy(arguments)
+
+    parser = command(
+        actions,
+        "copy",
+        "copy everything from a SQLite file into an empty PostgreSQL database and compare; the"
+        " gateway has to be stopped, and a copy that was interrupted goes on (exit 1: it could not"
+        " be done)",
+        "tillgate db copy tillgate.db postgresql://tillgate@db1/tillgate",
+        run,
+    )
+    parser.add_argument("source", metavar="FILE", help="the SQLite file")
+    parser.add_argument("target", metavar="URL", help="the PostgreSQL database, which is empty")
+    parser.add_argument(
+        "--batch",
+        type=count,
+        default=BATCH,
+        metavar="N",
+        help=f"rows of one transaction (default: {BATCH})",
+    )
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="default: TILLGATE_SETTINGS, else tillgate.toml here; its gateway.store is meant",
+    )
+    parser.add_argument(
+        "--store", metavar="STORE", help="this one instead: sqlite:PATH or postgresql://..."
+    )

@@ -1,0 +1,146 @@
+"""`tillgate db`: what is printed, and what a script can rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+
+import pytest
+
+from tests.store.filler import fill
+from tests.store.store_side import opening, with_store
+from tillgate.cli import main
+from tillgate.store import migrate
+from tillgate.store.migrate import HEAD
+from tillgate.store.sqlite import open_sqlite
+
+
+@pytest.fixture
+def run(capsys):
+    def command(*words):
+        status = main(["db", *map(str, words)])
+        return status, *capsys.readouterr()
+
+    return command
+
+
+def set_back(path, revision):
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP INDEX IF EXISTS ix_refund_status")
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+    connection.close()
+
+
+def test_an_upgrade_is_planned_done_and_then_has_nothing_to_do(run, tmp_path):
+    path = tmp_path / "a.db"
+    migrate.upgrade(path)
+    set_back(path, "0008")
+    before = path.read_bytes()
+    status, out, _ = run("upgrade", "--plan", "--store", f"sqlite:{path}")
+    assert (status, out.splitlines()[0]) == (0, f"schema 0008 -> {HEAD}")
+    assert "0009  Refunds are found by their status" in out
+    assert "(only adds)" in out
+    assert "stop it first" in out
+    assert path.read_bytes() == before
+    status, out, _ = run("upgrade", "--store", f"sqlite:{path}")
+    assert (status, out.splitlines()[-1]) == (0, f"schema {HEAD}")
+    assert run("upgrade", "--store", f"sqlite:{path}") == (0, f"schema {HEAD}: nothing to do\n", "")
+
+
+def test_an_upgrade_of_postgresql_says_who_may_go_on(run, postgres):
+    url = postgres.migrated()
+    name = url.split("@/")[1].split("?")[0]
+    back = "UPDATE alembic_version SET version_num = '{}'"
+    postgres.sql("DROP INDEX ix_refund_status", back.format("0008"), database=name)
+    status, out, _ = run("upgrade", "--plan", "--store", url)
+    assert status == 0
+    assert "Nodes of the release before go on to serve meanwhile" in out
+    assert run("upgrade", "--store", url)[0] == 0
+    assert run("check", "--store", url)[0] == 0
+    postgres.sql(back.format("0006"), database=name)
+    assert "Stop every node first" in run("upgrade", "--plan", "--store", url)[1]
+
+
+def test_a_file_in_use_is_not_upgraded(run, tmp_path):
+    path = tmp_path / "a.db"
+
+    store = open_sqlite(path)
+    set_back(path, "0008")
+    status, _, err = run("upgrade", "--store", f"sqlite:{path}")
+    asyncio.run(store.close())
+    assert status == 2
+    assert "in use by another tillgate process" in err
+    assert migrate.revision_of(path) == "0008"
+
+
+def test_a_check_says_all_and_exits_1_when_something_is_wrong(run, tmp_path):
+    path = tmp_path / "a.db"
+    with_store(lambda: open_sqlite(path), lambda store: store.open(opening(1)))
+    status, out, _ = run("check", "--store", f"sqlite:{path}")
+    assert (status, out.splitlines()[0], out.splitlines()[-1]) == (
+        0,
+        f"ok     schema {HEAD}",
+        "nothing is wrong",
+    )
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE payment SET reserved = 5")
+    connection.close()
+    status, out, _ = run("check", "--store", f"sqlite:{path}")
+    assert (status, out.splitlines()[-1]) == (1, "1 things are wrong")
+    assert "WRONG  payment pay_00001: it says 5 reserved, its refunds say 0" in out
+    status, out, _ = run("check", "--json", "--store", f"sqlite:{path}")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [each["finding"][:7] for each in told if each["wrong"]] == ["payment"]
+
+
+def test_a_check_of_what_is_not_there_exits_1(run, tmp_path):
+    for store, words in (
+        (f"sqlite:{tmp_path / 'none.db'}", "is not there"),
+        ("postgresql://127.0.0.1:1/none", "cannot be reached"),
+    ):
+        status, out, err = run("check", "--store", store)
+        assert (status, out) == (1, "")
+        assert words in err
+
+
+def test_the_store_of_the_settings_is_meant(run, tmp_path, monkeypatch):
+    path = tmp_path / "here" / "a.db"
+    path.parent.mkdir()
+    migrate.upgrade(path)
+    settings = tmp_path / "here" / "tillgate.toml"
+    settings.write_text('[gateway]\nstore = "sqlite:a.db"\nlog_level = "nonsense"\n')
+    status, out, err = run("upgrade", "--settings", settings)
+    assert (status, out, err) == (0, f"schema {HEAD}: nothing to do\n", "")
+    monkeypatch.setenv("TILLGATE_STORE", f"sqlite:{tmp_path / 'none.db'}")
+    assert "schema none" in run("upgrade", "--plan", "--settings", settings)[1]
+
+
+@pytest.mark.parametrize("store", ["mysql://h/db", "sqlite:", "postgresql://:secret@/x?host="])
+def test_a_store_that_is_none_is_said_without_its_password(run, store):
+    status, out, err = run("check", "--store", store)
+    assert (status, out) == (2, "")
+    assert "the store" in err
+    assert "secret" not in err
+
+
+def test_a_copy_tells_its_counts_and_where_to_go_on(run, tmp_path, postgres):
+    path, url = tmp_path / "a.db", postgres.database()
+    fill(path, 12)
+    status, out, err = run("copy", path, url)
+    assert (status, err) == (0, "")
+    assert f"{12:>12}  payment_event" in out
+    assert "rows are the same in postgresql://" in out
+    status, _, err = run("copy", path, url)
+    assert status == 1
+    assert "holds data already" in err
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_copy_the_wrong_way_round_is_used_wrongly(run, tmp_path, turned):
+    url = "postgresql://u:secret@127.0.0.1/x"
+    words = (url, tmp_path / "a.db") if turned else (tmp_path / "a.db", tmp_path / "b.db")
+    status, _, err = run("copy", *words)
+    assert status == 2
+    assert "from a SQLite file to a PostgreSQL database" in err
+    assert "secret" not in err
