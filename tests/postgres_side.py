@@ -50,7 +50,7 @@ def binaries() -> Path:
     return folder
 
 
-def _account() -> dict[str, Any]:
+def account() -> dict[str, Any]:
     """Whom the server runs as: us, or nobody where we are root."""
     if os.geteuid() != 0:
         return {}
@@ -61,7 +61,7 @@ def _account() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def _dies_with_us() -> None:
+def dies_with_us() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)  # PR_SET_PDEATHSIG: also when pytest is killed
 
@@ -86,8 +86,8 @@ class Server:
             stdout=subprocess.DEVNULL,
             text=True,
             env=self.env,
-            preexec_fn=_dies_with_us,
-            **_account(),
+            preexec_fn=dies_with_us,
+            **account(),
         )
         stream = self.process.stderr
         assert stream is not None
@@ -186,11 +186,11 @@ def running_server(*options: str, has_language: bool = False) -> Iterator[Server
     Raises:
         NoServer: why there can be none.
     """
-    install, account = binaries(), _account()
+    install, runs_as = binaries(), account()
     folder = Path(tempfile.mkdtemp(prefix="tillgate-pg-"))
     try:
-        if account:
-            os.chown(folder, account["user"], account["group"])
+        if runs_as:
+            os.chown(folder, runs_as["user"], runs_as["group"])
             if not _is_reachable(install):
                 install = Path(shutil.copytree(install, folder / "install"))
         env, locale = None, ["--no-locale"]
@@ -207,7 +207,7 @@ def running_server(*options: str, has_language: bool = False) -> Iterator[Server
             text=True,
             check=False,
             cwd=folder,
-            **account,
+            **runs_as,
         )
         if made.returncode:
             raise NoServer(f"initdb: {made.stderr.strip()}")

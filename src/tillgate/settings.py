@@ -80,8 +80,8 @@ SETTINGS = (
         "store",
         "sqlite:tillgate.sqlite3",
         "`sqlite:PATH`, or `postgresql://USER@HOST/DATABASE` for many nodes, with libpq's"
-        " parameters (`sslmode=verify-full`, `passfile=PATH`) and `pgbouncer=transaction` behind"
-        " that pooler",
+        " parameters (`sslmode=verify-full`, `sslrootcert=PATH`, `passfile=PATH`); several"
+        " servers stand with commas; a pooler such as PgBouncer is noticed",
     ),
     Setting(
         "gateway",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from tests.pgbouncer_side import pgbouncer_before
 from tests.postgres_side import Server
 from tillgate.core.model import (
     Order,
@@ -37,16 +38,23 @@ OpenStore = Callable[[], Store]
 """Opens a store on the database of one test; on PostgreSQL any number of them at once."""
 
 
-@pytest.fixture(params=["sqlite", "postgres", "pooled"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
+@pytest.fixture(
+    params=["sqlite", "postgres", "pooled", pytest.param("pgbouncer", marks=pytest.mark.soak)]
+)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """The suite that every engine has to pass is written with this. `pooled` is PostgreSQL as it is
-    used behind PgBouncer.
+    used behind PgBouncer, `pgbouncer` is behind one.
     """
     if request.param == "sqlite":
-        return lambda: open_sqlite(tmp_path / "test.sqlite3")
+        yield lambda: open_sqlite(tmp_path / "test.sqlite3")
+        return
     server: Server = request.getfixturevalue("postgres")
+    if request.param == "pgbouncer":
+        with pgbouncer_before(server) as folder:
+            yield opener(server.migrated().replace(str(server.folder), str(folder)))
+        return
     mode = "&pgbouncer=transaction" if request.param == "pooled" else ""
-    return opener(server.migrated() + mode)
+    yield opener(server.migrated() + mode)
 
 
 def opener(url: str) -> OpenStore:

@@ -12,6 +12,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tillgate.core.errors import StoreError
 from tillgate.store.file_lock import take_lock
 from tillgate.store.migrate import COPYING, HEAD
 from tillgate.store.migrate import revision_of as sqlite_revision
-from tillgate.store.migrate_postgres import check_positions, prepare, revision_of
+from tillgate.store.migrate_postgres import check_positions, has_pooler, prepare, revision_of
 from tillgate.store.postgres_connections import FAULTS, Connection, connect, hang_up, store_error
 from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.schema import metadata
@@ -101,10 +102,10 @@ class _Copy:
 
     @asynccontextmanager
     async def _target(self) -> AsyncIterator[Connection]:
-        if self._url.is_pooled:
-            raise StoreError(f"{self._url}: copy into the server itself, not through a pooler")
-        connection = await connect(self._url, {})
+        connection = await connect(replace(self._url, is_pooled=True), {})
         try:
+            if self._url.is_pooled or await has_pooler(connection, self._url):
+                raise StoreError(f"{self._url}: copy into the server itself, not through a pooler")
             if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
                 raise StoreError(f"{self._url}: another copy into it is running")
             yield connection

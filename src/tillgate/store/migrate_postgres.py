@@ -11,6 +11,7 @@ import io
 import logging
 import re
 import threading
+from dataclasses import replace
 
 import asyncpg
 
@@ -36,31 +37,38 @@ _USABLE = re.compile(r"tillgate: usable since schema (\d{4})")
 _alembic = threading.Lock()  # it has one context per process
 
 
-def prepare(url: PostgresUrl) -> None:
+def prepare(url: PostgresUrl) -> PostgresUrl:
     """Check the server, then create or upgrade the tables. Reads only, where nothing is to do.
+
+    Returns the URL with what was noticed about the way to the server.
 
     Raises:
         StoreError: see `open_postgres`.
     """
-    failures: list[StoreError] = []
+    found: list[PostgresUrl | StoreError] = []
 
     def run() -> None:
         try:
-            asyncio.run(_prepare(url))
+            found.append(asyncio.run(_prepare(url)))
         except StoreError as error:
-            failures.append(error)
+            found.append(error)
 
     # A thread of its own, because a loop may be running in this one.
     thread = threading.Thread(target=run, name="store-migration")
     thread.start()
     thread.join()
-    if failures:
-        raise failures[0]
+    [result] = found
+    if isinstance(result, StoreError):
+        raise result
+    return result
 
 
-async def _prepare(url: PostgresUrl) -> None:
-    connection = await connect(url, {})
+async def _prepare(url: PostgresUrl) -> PostgresUrl:
+    _check_files(url)
+    # As behind a pooler: nobody knows yet whether there is one.
+    connection = await connect(replace(url, is_pooled=True), {})
     try:
+        is_pooled = await has_pooler(connection, url)
         await _check_server(connection, url)
         if await revision_of(connection) != HEAD:
             await _upgrade(connection, url)
@@ -69,6 +77,35 @@ async def _prepare(url: PostgresUrl) -> None:
         raise store_error(error, url) from None
     finally:
         await hang_up(connection)
+    if is_pooled and not url.is_pooled:
+        log.info("a pooler such as PgBouncer stands before %s: nothing is prepared by name", url)
+    return replace(url, is_pooled=url.is_pooled or is_pooled)
+
+
+def _check_files(url: PostgresUrl) -> None:
+    """The driver does not say which file it misses."""
+    for name, path in url.files:
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            raise StoreError(f"{url}: {name} cannot be read: {error.strerror}") from None
+
+
+async def has_pooler(connection: Connection, url: PostgresUrl) -> bool:
+    """Whether who greeted us is not who answers. A server names its process when a connection is
+    made; a pooler, which does so in its place, makes a number up.
+    """
+    try:
+        async with connection.transaction():
+            answers = await connection.fetchval("SELECT pg_backend_pid()")
+    except asyncpg.ConnectionDoesNotExistError as error:
+        if "statement pooling" in str(error):
+            raise StoreError(
+                f"{url} is PgBouncer in statement mode: transactions are needed"
+            ) from None
+        raise
+    return bool(answers != connection.get_server_pid())
 
 
 async def _check_server(connection: Connection, url: PostgresUrl) -> None:

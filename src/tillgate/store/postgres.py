@@ -260,5 +260,4 @@ def open_postgres(url: PostgresUrl) -> PostgresStore:
     Raises:
         StoreError: it cannot be reached, is too old or not durable, or belongs to a newer release.
     """
-    prepare(url)
-    return PostgresStore(url)
+    return PostgresStore(prepare(url))

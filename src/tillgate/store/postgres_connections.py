@@ -8,6 +8,7 @@ connection of its own, through the same broken network, and prove nothing.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -71,30 +72,77 @@ FAULTS = (
 
 
 async def connect(url: PostgresUrl, settings: Mapping[str, str]) -> Connection:
-    """A new connection, to the server that may be written to where there are several.
+    """A new connection. Where the URL names several servers all are asked at once, and the first
+    that may be written to is it: one that is cut off must not hold up the way to the next.
 
     Raises:
         StoreError: there is none to be had.
     """
+    if len(url.dsns) == 1:
+        try:
+            return await _dial(url, url.dsns[0], settings, None)
+        except StoreError as error:
+            raise StoreError(f"{url} {error}") from None
+    dials = [asyncio.create_task(_dial(url, dsn, settings, "read-write")) for dsn in url.dsns]
+    taken: asyncio.Task[Connection] | None = None
+    try:
+        taken = await _first_success(dials)
+    finally:
+        await _let_go(dials, taken)
+    if taken is not None:
+        return taken.result()
+    reasons = sorted({str(each.exception()) for each in dials})
+    raise StoreError(f"{url} has no server to write to: one {', one '.join(reasons)}")
+
+
+async def _first_success(tasks: Sequence[asyncio.Task[T]]) -> asyncio.Task[T] | None:
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if found := next((each for each in done if each.exception() is None), None):
+            return found
+    return None
+
+
+async def _let_go(
+    dials: Sequence[asyncio.Task[Connection]], taken: asyncio.Task[Connection] | None
+) -> None:
+    others = [each for each in dials if each is not taken]
+    for each in others:
+        each.cancel()
+    for made in await asyncio.gather(*others, return_exceptions=True):
+        if not isinstance(made, BaseException):
+            made.terminate()
+
+
+async def _dial(
+    url: PostgresUrl, dsn: str, settings: Mapping[str, str], wanted: str | None
+) -> Connection:
+    """A connection to one server.
+
+    Raises:
+        StoreError: why there is none, to be told of the server.
+    """
     try:
         return await asyncpg.connect(
-            url.dsn,
+            dsn,
             timeout=CONNECT_LIMIT_S,
             statement_cache_size=0 if url.is_pooled else 100,
             # PgBouncer refuses settings that it does not know; there each statement brings them.
             server_settings={"application_name": "tillgate", **({} if url.is_pooled else settings)},
-            target_session_attrs="read-write" if _wants_primary(url) else None,
+            target_session_attrs=wanted,
         )
     except TimeoutError:
-        raise StoreError(f"{url} did not answer within {CONNECT_LIMIT_S:g} s") from None
+        raise StoreError(f"did not answer within {CONNECT_LIMIT_S:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        reason = error.verify_message or url.without_secrets(str(error))
+        raise StoreError(f"shows a certificate that is not trusted: {reason}") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StoreError(f"{url} cannot be reached: {_words(error, url)}") from None
+        raise StoreError(f"cannot be reached: {_words(error, url)}") from None
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise StoreError("may only be read") from None
     except asyncpg.InternalClientError as error:
-        raise StoreError(f"{url} has no server to write to: {_words(error, url)}") from None
-
-
-def _wants_primary(url: PostgresUrl) -> bool:
-    return url.has_many_hosts and "target_session_attrs" not in url.shown
+        raise StoreError(f"cannot be used: {_words(error, url)}") from None
 
 
 async def fetch(

@@ -9,6 +9,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 _SCHEMES = ("postgresql", "postgres")
 _SECRETS = ("password", "sslpassword")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl", "passfile")
+_PRIMARY = ("read-write", "primary")
+
+Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +20,18 @@ class PostgresUrl:
     """How to reach a database.
 
     Attributes:
-        dsn: as the driver wants it, with the password.
-        shown: the same without it, for people.
-        is_pooled: PgBouncer in transaction mode stands in between.
-        has_many_hosts: one of several servers is the primary.
+        dsns: as the driver wants it, with the password; one for each server where the URL names
+            several, of which one is the primary.
+        shown: the whole without the password, for people.
+        is_pooled: a pooler such as PgBouncer stands in between, or may: nothing is prepared by
+            name, and each transaction brings its settings.
+        files: of certificates, keys and passwords, by the parameter that names them.
     """
 
-    dsn: str = field(repr=False)
+    dsns: tuple[str, ...] = field(repr=False)
     shown: str
     is_pooled: bool = False
-    has_many_hosts: bool = False
+    files: tuple[tuple[str, str], ...] = ()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
@@ -58,19 +64,52 @@ def read_postgres_url(text: str) -> PostgresUrl:
     modes = [value for name, value in query if name == "pgbouncer"]
     if any(mode != "transaction" for mode in modes):
         raise ValueError(
-            "pgbouncer must be `transaction`, or left out: session mode needs no mention"
+            "pgbouncer must be `transaction`, or left out: a pooler is noticed without it"
         )
     kept = [(name, value) for name, value in query if name != "pgbouncer"]
-    if any(name == "host" and not value for name, value in kept):
-        raise ValueError("has an empty host")
+    if any(name == "target_session_attrs" and value not in _PRIMARY for name, value in kept):
+        raise ValueError(
+            "target_session_attrs must be `read-write`, or left out: the gateway writes"
+        )
     shown = f"{user}@" if user else ""
     open_words = urlencode([pair for pair in kept if pair[0] not in _SECRETS], quote_via=quote)
-    tail = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
     secrets = {password, unquote(password), *(v for name, v in kept if name in _SECRETS)}
     return PostgresUrl(
-        dsn=f"postgresql://{parts.netloc}{parts.path}{tail}",
+        dsns=tuple(
+            f"postgresql://{account}@{host}{parts.path}" + _tail(pairs)
+            if account
+            else f"postgresql://{host}{parts.path}" + _tail(pairs)
+            for host, pairs in _each_host(hosts, kept)
+        ),
         shown=f"postgresql://{shown}{hosts}{parts.path}" + (f"?{open_words}" if open_words else ""),
         is_pooled=bool(modes),
-        has_many_hosts="," in hosts or any(n == "host" and "," in v for n, v in kept),
+        files=tuple((name, value) for name, value in kept if name in _FILES),
         secrets=tuple(sorted((each for each in secrets if each), key=len, reverse=True)),
     )
+
+
+def _each_host(hosts: str, kept: Pairs) -> list[tuple[str, Pairs]]:
+    """What stands for one server in the URL's host and in its parameters, for each of them."""
+    if hosts:
+        named = hosts.split(",")
+        if not all(named):
+            raise ValueError("has an empty host")
+        return [(host, kept) for host in named]
+    others = [pair for pair in kept if pair[0] not in ("host", "port")]
+    given = dict(kept)
+    named = given.get("host", "").split(",")
+    ports = given["port"].split(",") if "port" in given else []
+    if "host" in given and not all(named):
+        raise ValueError("has an empty host")
+    if len(ports) not in (0, 1, len(named)):
+        raise ValueError("must have one port, or one for each host")
+    found = []
+    for number, host in enumerate(named):
+        place = [("host", host)] if host else []
+        place += [("port", ports[number % len(ports)])] if ports else []
+        found.append(("", others + place))
+    return found
+
+
+def _tail(pairs: Pairs) -> str:
+    return f"?{urlencode(pairs, quote_via=quote)}" if pairs else ""

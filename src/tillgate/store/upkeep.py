@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,7 +105,8 @@ async def reading(where: Where) -> AsyncIterator[Database]:
         finally:
             database.connection.close()
         return
-    connection = await connect(where, {})
+    # As behind a pooler: nobody asked yet whether there is one.
+    connection = await connect(replace(where, is_pooled=True), {})
     try:
         yield PostgresDatabase(where, connection, await revision_of(connection))
     finally:
