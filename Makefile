@@ -57,7 +57,7 @@ mutants: $(READY) ## Put each peer's bug into a copy of the code and demand that
 	@$(BIN)/python -m tests.mutations $(MUTANTS)
 
 soak: $(READY) ## About an hour: 20 kills, a million simulated payments, the API tried for 30 minutes, all mutants
-	@$(BIN)/python -m pytest -m soak -s tests/e2e tests/gateway
+	@$(BIN)/python -m pytest -m soak -s tests/e2e tests/gateway tests/store
 	@$(BIN)/tillgate simulate --depth core --payments 1000000
 	@$(BIN)/tillgate simulate --depth gateway --payments 100000
 	@TILLGATE_SCHEMATHESIS_S=1800 $(BIN)/python -m pytest -q tests/web/test_openapi.py -k breaks

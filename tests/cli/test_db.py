@@ -87,7 +87,7 @@ def test_a_check_says_all_and_exits_1_when_something_is_wrong(run, tmp_path):
         connection.execute("UPDATE payment SET reserved = 5")
     connection.close()
     status, out, _ = run("check", "--store", f"sqlite:{path}")
-    assert (status, out.splitlines()[-1]) == (1, "1 things are wrong")
+    assert (status, out.splitlines()[-1]) == (1, "wrong: 1")
     assert "WRONG  payment pay_00001: it says 5 reserved, its refunds say 0" in out
     status, out, _ = run("check", "--json", "--store", f"sqlite:{path}")
     told = [json.loads(line) for line in out.splitlines()]

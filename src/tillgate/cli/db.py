@@ -84,7 +84,7 @@ async def _check(where: Where, *, as_json: bool) -> int:
         print(f"tillgate: {error}", file=sys.stderr)
         return 1
     if not as_json:
-        print(f"{wrong} things are wrong" if wrong else "nothing is wrong")
+        print(f"wrong: {wrong}" if wrong else "nothing is wrong")
     return 1 if wrong else 0
 
 

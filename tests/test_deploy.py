@@ -1,0 +1,103 @@
+"""What `deploy/` shows is what the programs take, and what this release listens to and stops in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tillgate.cli import build_parser
+from tillgate.gateway.follow import STOP_GRACE_S
+from tillgate.server import GRACE_S
+from tillgate.settings import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
+PATH = os.environ["PATH"] + ":/usr/sbin:/sbin"
+
+
+def program(name: str) -> str:
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def kubernetes() -> dict[str, dict]:
+    documents = yaml.safe_load_all((DEPLOY / "kubernetes" / "tillgate.yaml").read_text())
+    return {each["kind"]: each for each in documents}
+
+
+def test_haproxy_takes_its_configuration():
+    places = {"DB_LISTEN": "127.0.0.1:5432"} | {f"DB{n}": f"127.0.0.{n}" for n in (1, 2, 3)}
+    command = [program("haproxy"), "-c", "-f", DEPLOY / "haproxy" / "database.cfg"]
+    done = subprocess.run(command, env=os.environ | places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_systemd_takes_the_unit(tmp_path):
+    unit = (DEPLOY / "systemd" / "tillgate.service").read_text()
+    # Only the program is not there.
+    there = unit.replace("/opt/tillgate/bin/tillgate", "/bin/true")
+    (tmp_path / "tillgate.service").write_text(there)
+    command = [program("systemd-analyze"), "verify", tmp_path / "tillgate.service"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Unknown" not in done.stderr
+
+
+def test_a_stop_has_the_time_that_a_gateway_takes():
+    unit = (DEPLOY / "systemd" / "tillgate.service").read_text()
+    longest = STOP_GRACE_S + GRACE_S
+    assert int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > longest
+    pod = kubernetes()["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > longest + 5
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.y*ml")), ids=lambda path: path.name)
+def test_yaml_is_yaml(path):
+    assert all(yaml.safe_load_all(path.read_text()))
+
+
+def test_every_variable_and_command_is_one():
+    known = {row.variable for row in SETTINGS} | {"TILLGATE_SETTINGS"}
+    named = {
+        word
+        for path in DEPLOY.rglob("*")
+        if path.is_file()
+        for word in re.findall(r"\bTILLGATE_[A-Z_0-9]+", path.read_text())
+    }
+    assert named
+    assert named <= known
+    for kind in ("Job", "Deployment"):
+        [container] = kubernetes()[kind]["spec"]["template"]["spec"]["containers"]
+        build_parser().parse_args(container["args"])
+    words = re.search(r"ExecStart=\S+ (.*)", (DEPLOY / "systemd" / "tillgate.service").read_text())
+    build_parser().parse_args(words[1].split())
+
+
+def test_probes_and_ports_are_those_of_the_gateway():
+    [container] = kubernetes()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    defaults = {(row.section, row.name): row.default for row in SETTINGS}
+    assert str(ports["tills"]) == defaults["gateway", "listen"].rpartition(":")[2]
+    assert str(ports["operators"]) == defaults["admin", "listen"].rpartition(":")[2]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_the_guide_names_commands_that_there_are():
+    text = (ROOT / "docs" / "operator-guide.md").read_text()
+    parser = build_parser()
+    commands = next(a for a in parser._actions if a.choices)
+    named = set(re.findall(r"tillgate ([a-z]+)\b(?: ([a-z]+)\b)?", text))
+    for name, action in named:
+        assert name in commands.choices, name
+        children = [a for a in commands.choices[name]._actions if a.choices and a.nargs == "A..."]
+        if children and action:
+            assert action in children[0].choices, (name, action)
