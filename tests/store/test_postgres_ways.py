@@ -81,8 +81,15 @@ def test_pgbouncer_is_noticed_and_served_through(postgres, mode):
 def test_pgbouncer_in_statement_mode_is_refused_with_the_reason(postgres):
     url = postgres.migrated()
     with pgbouncer_before(postgres, "statement") as folder:
-        with pytest.raises(StoreError, match="statement mode: transactions are needed"):
+        with pytest.raises(StoreError, match="set pool_mode = transaction there"):
             open_at(url.replace(str(postgres.folder), str(folder)))
+
+
+def test_a_parameter_that_pgbouncer_does_not_take_is_told_with_the_way_out(postgres):
+    url = postgres.migrated()
+    with pgbouncer_before(postgres) as folder:
+        with pytest.raises(StoreError, match=r"search_path.*ignore_startup_parameters"):
+            open_at(url.replace(str(postgres.folder), str(folder)) + "&search_path=public")
 
 
 def test_no_copy_goes_through_pgbouncer(postgres, tmp_path):
@@ -221,6 +228,12 @@ def test_of_several_servers_the_one_that_may_be_written_to_is_taken(own_pair):
         with pytest.raises(StoreError) as error:
             open_at(url.format(hosts(*others)) + "&target_session_attrs=read-write")
         assert "may only be read" in str(error.value)
+
+
+def test_a_server_that_may_only_be_read_is_refused_alone_too(own_pair):
+    primary, standby = own_pair
+    with pytest.raises(StoreError, match="may only be read, as a standby may"):
+        open_at(beside(primary, standby).format(standby.folder))
 
 
 def test_a_server_that_takes_connections_and_says_nothing_holds_nobody_up(own_pair, tmp_path):

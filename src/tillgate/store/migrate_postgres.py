@@ -102,7 +102,7 @@ async def has_pooler(connection: Connection, url: PostgresUrl) -> bool:
     except asyncpg.ConnectionDoesNotExistError as error:
         if "statement pooling" in str(error):
             raise StoreError(
-                f"{url} is PgBouncer in statement mode: transactions are needed"
+                f"{url} is PgBouncer in statement mode: set pool_mode = transaction there"
             ) from None
         raise
     return bool(answers != connection.get_server_pid())
@@ -112,7 +112,8 @@ async def _check_server(connection: Connection, url: PostgresUrl) -> None:
     row = await connection.fetchrow(
         "SELECT current_setting('server_version_num')::int AS number,"
         " current_setting('server_version') AS version, current_setting('fsync') AS fsync,"
-        " current_setting('synchronous_commit') AS commit"
+        " current_setting('synchronous_commit') AS commit,"
+        " current_setting('transaction_read_only') AS read_only"
     )
     if row["number"] < OLDEST:
         raise StoreError(f"{url} is PostgreSQL {row['version']}: 14 or later is needed")
@@ -120,6 +121,10 @@ async def _check_server(connection: Connection, url: PostgresUrl) -> None:
         if row[name] == "off":
             setting = "synchronous_commit" if name == "commit" else name
             raise StoreError(f"{url} has {setting} off: what was answered could be lost")
+    if row["read_only"] == "on":
+        raise StoreError(
+            f"{url} may only be read, as a standby may: name the primary, or all servers"
+        )
 
 
 async def revision_of(connection: Connection) -> str | None:

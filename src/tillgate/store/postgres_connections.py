@@ -55,6 +55,7 @@ _SHUTDOWN = "57P"
 _CONNECTION = "08"
 _READ_ONLY = "25006"
 _WARNING = "01000"
+_POOLER_HINT = " (leave it out of the URL, or add it to PgBouncer's ignore_startup_parameters)"
 
 
 class LostTrack(Exception):
@@ -138,7 +139,9 @@ async def _dial(
         reason = error.verify_message or url.without_secrets(str(error))
         raise StoreError(f"shows a certificate that is not trusted: {reason}") from None
     except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StoreError(f"cannot be reached: {_words(error, url)}") from None
+        words = _words(error, url)
+        hint = _POOLER_HINT if "unsupported startup parameter" in words else ""
+        raise StoreError(f"cannot be reached: {words}{hint}") from None
     except asyncpg.TargetServerAttributeNotMatched:
         raise StoreError("may only be read") from None
     except asyncpg.InternalClientError as error:
