@@ -152,6 +152,8 @@ class HighAvailability(Cluster):
     # --- What goes wrong
 
     async def kill(self, down_s: float) -> None:
+        # Without a synchronous standby nobody may take over, on purpose.
+        await self.until(self.is_whole, READY_LIMIT_S, "cluster of three")
         number = await self.until(self.primary, READY_LIMIT_S, "a primary")
         machine: Machine = self.lan.machines[number]
         is_cut = self.turns % 2 == 0

@@ -289,6 +289,27 @@ def test_a_transaction_that_was_not_waited_out_is_not_believed(own):
     asyncio.run(run())
 
 
+def test_a_connection_that_the_servers_limit_struck_is_not_used_again(postgres, monkeypatch):
+    """Struck at its BEGIN, the driver takes itself for inside a transaction ever after."""
+    monkeypatch.setitem(postgres_connections.QUICK, "statement_timeout", "50")
+
+    def slow():
+        yield Sql("SELECT pg_sleep(1)", ())
+
+    def quick():
+        yield Sql("UPDATE registry_version SET version = version + 1 RETURNING version", ())
+
+    async def run():
+        async with store_at(postgres.migrated()) as store:
+            with pytest.raises(StoreError, match="statement timeout"):
+                await store.transact(slow)
+            assert store._workers._idle == []
+            await store.transact(quick)
+            assert len(store._workers._idle) == 1
+
+    asyncio.run(run())
+
+
 def test_one_bad_row_fails_alone_and_its_value_is_not_told(postgres):
     async def run():
         async with store_at(postgres.migrated()) as store:

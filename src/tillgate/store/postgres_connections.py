@@ -55,6 +55,8 @@ _SHUTDOWN = "57P"
 _CONNECTION = "08"
 _READ_ONLY = "25006"
 _WARNING = "01000"
+_OF_ROWS = ("22", "23", "40")
+"""Classes of errors: bad data, a broken constraint, a conflict with others."""
 _POOLER_HINT = " (leave it out of the URL, or add it to PgBouncer's ignore_startup_parameters)"
 
 
@@ -246,6 +248,15 @@ def is_read_only(error: Exception) -> bool:
     return state_of(error) == _READ_ONLY
 
 
+def is_usable_after(error: Exception) -> bool:
+    """Whether a connection may go on after this: what was wrong was a row or a race, nothing else.
+
+    A BEGIN that fails, cancelled by the server's own limit for one, leaves the driver in a
+    transaction that the server does not know of, and every later one would be a savepoint in it.
+    """
+    return is_bad_value(error) or state_of(error).startswith(_OF_ROWS)
+
+
 def store_error(error: Exception, url: PostgresUrl) -> StoreError:
     """What the caller is told: never a value of a row, which PostgreSQL likes to add."""
     if isinstance(error, StoreError):
@@ -296,7 +307,7 @@ class Connections:
             try:
                 return await within(connection, work(connection), limit_s)
             except FAULTS as error:
-                if is_lost(error) or is_read_only(error):
+                if not is_usable_after(error):
                     connection.terminate()
                 raise
             finally:

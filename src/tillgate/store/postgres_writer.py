@@ -22,9 +22,8 @@ from tillgate.store.postgres_connections import (
     connect,
     fetch,
     hang_up,
-    is_bad_value,
     is_lost,
-    is_read_only,
+    is_usable_after,
     state_of,
     store_error,
     waited_out,
@@ -37,10 +36,6 @@ BATCH_MAX = 512
 """Writes in one commit, as on SQLite."""
 TRIES_MAX = 5
 """How often one write is tried that others keep out of its turn (deadlock, serialisation)."""
-_OF_ONE_ROW = ("22", "23", "40")
-"""Classes of errors that one row of a batch may bring on all: bad data, a broken constraint, a
-conflict with others.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +129,7 @@ class BatchWriter:
             return list(await self._together(writes))
         except Exception as error:
             is_doubtful = is_lost(error)
-            if not is_doubtful and not _is_of_one_row(error):
+            if not is_doubtful and not is_usable_after(error):
                 return [store_error(error, self._url)] * len(writes)
         outcomes: list[_Outcome] = []
         for write in writes:
@@ -178,7 +173,7 @@ class BatchWriter:
                 doing = fetch(connection, text, values, self._local)
                 return await within(connection, doing, ANSWER_LIMIT_S)
         except Exception as error:
-            if is_lost(error) or is_read_only(error):
+            if not is_usable_after(error):
                 connection.terminate()
             raise
 
@@ -189,10 +184,6 @@ class _Unreachable(Exception):
     def __init__(self, reason: StoreError) -> None:
         super().__init__(str(reason))
         self.reason = reason
-
-
-def _is_of_one_row(error: Exception) -> bool:
-    return is_bad_value(error) or state_of(error).startswith(_OF_ONE_ROW)
 
 
 def _deliver(done: asyncio.Future[Row | None], outcome: _Outcome) -> None:
