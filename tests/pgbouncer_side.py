@@ -32,11 +32,13 @@ def program() -> str:
 
 
 @contextlib.contextmanager
-def pgbouncer_before(server: Server, mode: str = "transaction") -> Iterator[Path]:
+def pgbouncer_before(
+    server: Server, mode: str = "transaction", settings: str = ""
+) -> Iterator[Path]:
     """See `running_pgbouncer`; a test that asks for it is skipped where there is none."""
     with contextlib.ExitStack() as stack:
         try:
-            folder = stack.enter_context(running_pgbouncer(server, mode))
+            folder = stack.enter_context(running_pgbouncer(server, mode, settings))
         except NoServer as reason:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"CI needs PgBouncer: {reason}")
@@ -50,16 +52,19 @@ def _listens(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def running_pgbouncer(server: Server, mode: str = "transaction") -> Iterator[Path]:
+def running_pgbouncer(
+    server: Server, mode: str = "transaction", settings: str = ""
+) -> Iterator[Path]:
     """The folder of its socket; a database has the name that it has behind it.
 
-    Few connections, dealt out in turn: the next transaction runs elsewhere wherever it can.
+    Few connections, dealt out in turn: the next transaction runs elsewhere wherever it can. Other
+    `settings` may be given, where FOLDER stands for the folder; their password is `secret`.
 
     Raises:
         NoServer: it is not installed, or does not start.
     """
     folder = Path(tempfile.mkdtemp(prefix="tillgate-pgb-"))
-    settings = [
+    lines = [
         "[databases]",
         f"* = host={server.folder} user={OWNER}",
         "[pgbouncer]",
@@ -71,7 +76,10 @@ def running_pgbouncer(server: Server, mode: str = "transaction") -> Iterator[Pat
         f"default_pool_size = {40 if mode == 'session' else 4}",
         "server_round_robin = 1",
     ]
-    (folder / "pgbouncer.ini").write_text("\n".join(settings) + "\n")
+    (folder / "pgbouncer.ini").write_text(
+        settings.replace("FOLDER", str(folder)) or "\n".join(lines) + "\n"
+    )
+    (folder / "userlist.txt").write_text(f'"{OWNER}" "secret"\n')
     folder.chmod(0o777)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from tillgate.cli import build_parser
-from tillgate.gateway.follow import STOP_GRACE_S
+from tillgate.gateway import follow, webhooks
 from tillgate.server import GRACE_S
 from tillgate.settings import SETTINGS
+from tillgate.workers import STOP_LIMIT_S
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -53,10 +54,29 @@ def test_systemd_takes_the_unit(tmp_path):
 
 def test_a_stop_has_the_time_that_a_gateway_takes():
     unit = (DEPLOY / "systemd" / "tillgate.service").read_text()
-    longest = STOP_GRACE_S + GRACE_S
-    assert int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > longest
+    longest = GRACE_S + follow.STOP_GRACE_S + webhooks.STOP_GRACE_S
+    assert int(re.search(r"TimeoutStopSec=(\d+)", unit)[1]) > STOP_LIMIT_S > longest
     pod = kubernetes()["Deployment"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] > longest + 5
+
+
+def test_a_service_is_started_until_there_is_a_primary():
+    unit = (DEPLOY / "systemd" / "tillgate.service").read_text()
+    assert {"Restart=always", "StartLimitIntervalSec=0", "KillMode=mixed"} <= set(unit.split())
+
+
+def test_each_secret_can_be_read_by_the_user_that_runs():
+    """A user that systemd makes up cannot read root's files, nor can a pod's without its group."""
+    unit = (DEPLOY / "systemd" / "tillgate.service").read_text()
+    for setting, file in (
+        ("SEAL_KEY_FILE", "seal.key"),
+        ("ALIPAY_PLUS_PRIVATE_KEY_FILE", "acquirer-private.pem"),
+    ):
+        assert f"LoadCredential={file}:" in unit
+        assert f"Environment=TILLGATE_{setting}=%d/{file}\n" in unit
+    for kind in ("Job", "Deployment"):
+        pod = kubernetes()[kind]["spec"]["template"]["spec"]
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"]
 
 
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.y*ml")), ids=lambda path: path.name)

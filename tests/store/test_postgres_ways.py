@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -21,6 +22,8 @@ from tillgate.store.copy import copy
 from tillgate.store.postgres import open_postgres
 from tillgate.store.postgres_url import read_postgres_url
 from tillgate.store.sqlite import open_sqlite
+
+PGBOUNCER = Path(__file__).parents[2] / "deploy" / "pgbouncer" / "pgbouncer.ini"
 
 
 def open_at(url):
@@ -90,6 +93,25 @@ def test_a_parameter_that_pgbouncer_does_not_take_is_told_with_the_way_out(postg
     with pgbouncer_before(postgres) as folder:
         with pytest.raises(StoreError, match=r"search_path.*ignore_startup_parameters"):
             open_at(url.replace(str(postgres.folder), str(folder)) + "&search_path=public")
+
+
+def test_pgbouncer_as_deploy_shows_it_takes_who_knows_the_password(postgres):
+    url = postgres.migrated()
+    shown = PGBOUNCER.read_text()
+    for word, here in (
+        ("tillgate = host=PRIMARY", f"{url.split('@/')[1].split('?')[0]} = host={postgres.folder}"),
+        ("listen_addr = 127.0.0.1", "unix_socket_dir = FOLDER"),
+        ("listen_port = 6432", "listen_port = 5432"),
+        ("/etc/pgbouncer/userlist.txt", "FOLDER/userlist.txt"),
+    ):
+        assert word in shown
+        shown = shown.replace(word, here)
+    with pgbouncer_before(postgres, settings=shown) as folder:
+        through = url.replace(str(postgres.folder), str(folder))
+        serves(through.replace(f"{OWNER}@", f"{OWNER}:secret@"))
+        with pytest.raises(StoreError) as caught:
+            open_at(through.replace(f"{OWNER}@", f"{OWNER}:another@"))
+        assert "another" not in str(caught.value)
 
 
 def test_no_copy_goes_through_pgbouncer(postgres, tmp_path):
