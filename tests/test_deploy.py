@@ -79,6 +79,15 @@ def test_each_secret_can_be_read_by_the_user_that_runs():
         assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"]
 
 
+def test_no_way_into_the_database_goes_without_a_check():
+    """What initdb writes itself, too: its lines come first, and they say `trust`."""
+    told = yaml.safe_load((DEPLOY / "database" / "patroni.yml").read_text())["bootstrap"]
+    made = {k: v for each in told["initdb"] if isinstance(each, dict) for k, v in each.items()}
+    assert made["auth-local"] == "peer"
+    assert made["auth-host"] == "scram-sha-256"
+    assert {line.split()[-1] for line in told["pg_hba"]} == {"peer", "scram-sha-256"}
+
+
 @pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.y*ml")), ids=lambda path: path.name)
 def test_yaml_is_yaml(path):
     assert all(yaml.safe_load_all(path.read_text()))
