@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from datetime import timedelta
 
 import pytest
 
 from tests.store.filler import fill
 from tests.store.store_side import opening, with_store
+from tests.store.test_trim import filled
 from tillgate.cli import main
+from tillgate.cli.db_commands import DAYS_MIN
 from tillgate.store import migrate
 from tillgate.store.migrate import HEAD
 from tillgate.store.sqlite import open_sqlite
+from tillgate.store.trim import YOUNGEST
 
 
 @pytest.fixture
@@ -134,6 +138,35 @@ def test_a_copy_tells_its_counts_and_where_to_go_on(run, tmp_path, postgres):
     status, _, err = run("copy", path, url)
     assert status == 1
     assert "holds data already" in err
+
+
+def test_a_trim_removes_what_is_old_and_says_how_much(run, tmp_path):
+    path = tmp_path / "a.db"
+    with_store(lambda: open_sqlite(path), filled)
+    status, out, err = run("trim", "--older-than", "7", "--store", f"sqlite:{path}")
+    assert (status, err) == (0, "")
+    told = {line.split()[1]: line.split()[0] for line in out.splitlines()}
+    # Filled for a January that is long over: all of it is old but what waits.
+    assert told == {"webhook_delivery": "5", "webhook_attempt": "5", "merchant_event": "5"}
+    assert run("check", "--store", f"sqlite:{path}")[0] == 0
+    status, _, err = run("trim", "--store", f"sqlite:{tmp_path / 'none.db'}")
+    assert (status, "is not there" in err) == (1, True)
+    assert not (tmp_path / "none.db").exists()
+    set_back(path, "0008")
+    status, _, err = run("trim", "--store", f"sqlite:{path}")
+    assert (status, "tillgate db upgrade" in err) == (1, True)
+    assert migrate.revision_of(path) == "0008"
+
+
+@pytest.mark.parametrize("days", ["6", "0", "-1", "x", "9999999"])
+def test_a_trim_of_what_is_young_is_used_wrongly(run, days):
+    with pytest.raises(SystemExit) as stopped:
+        run("trim", "--older-than", days)
+    assert stopped.value.code == 2
+
+
+def test_the_youngest_day_is_that_of_the_store():
+    assert timedelta(days=DAYS_MIN) == YOUNGEST
 
 
 @pytest.mark.parametrize("turned", [True, False])

@@ -8,16 +8,21 @@ import os
 import sys
 from argparse import Namespace
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 
 from tillgate import logs
+from tillgate.clock import SystemClock
 from tillgate.config import load_store, read_store
 from tillgate.core.errors import StoreError
 from tillgate.store.check import check as look
 from tillgate.store.copy import copy as copy_all
 from tillgate.store.migrate import HEAD, SHARED_SINCE, revisions_after, upgrade_locked
 from tillgate.store.migrate_postgres import prepare
+from tillgate.store.postgres import open_postgres
+from tillgate.store.sqlite import open_sqlite
+from tillgate.store.trim import trim as trim_all
 from tillgate.store.upkeep import Where, reading
 
 SAY_EVERY_S = 1.0
@@ -118,6 +123,36 @@ def copy(arguments: Namespace) -> int:
         "Give the gateways this as gateway.store, with the same key files as before."
     )
     return 0
+
+
+def trim(arguments: Namespace) -> int:
+    """Remove old events and the log of their deliveries; 1 when it could not be done."""
+    before = SystemClock().now() - timedelta(days=arguments.older_than)
+    where, progress = _store(arguments), _Progress()
+    try:
+        gone = asyncio.run(_trim(where, before, progress))
+    except StoreError as error:
+        progress.clear()
+        print(f"tillgate: {error}", file=sys.stderr)
+        return 1
+    progress.clear()
+    for table, rows in gone.items():
+        print(f"{rows:>12,}  {table}")
+    return 0
+
+
+async def _trim(where: Where, before: datetime, progress: _Progress) -> dict[str, int]:
+    async with reading(where) as database:
+        revision = database.revision
+    if revision != HEAD:  # to open it would upgrade it
+        raise StoreError(f"{where} has schema {revision}, this release {HEAD}: tillgate db upgrade")
+    store = open_sqlite(where) if isinstance(where, Path) else open_postgres(where)
+    try:
+        return await trim_all(
+            store, before, lambda table, rows: progress.say(f"{table}: {rows:,} removed")
+        )
+    finally:
+        await store.close()
 
 
 def _store(arguments: Namespace) -> Where:

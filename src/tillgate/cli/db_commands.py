@@ -8,6 +8,8 @@ from tillgate.cli.parsers import command, count
 
 Commands = argparse._SubParsersAction  # the type that argparse gives out
 BATCH = 5000
+DAYS, DAYS_MIN = 90, 7
+"""How old what merchants were told has to be: ours; at least what `store.trim` allows."""
 
 
 def add_db(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -23,6 +25,7 @@ def add_db(commands: Commands[argparse.ArgumentParser]) -> None:
     _upgrade(actions)
     _check(actions)
     _copy(actions)
+    _trim(actions)
 
 
 def _upgrade(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -86,6 +89,37 @@ def _copy(actions: Commands[argparse.ArgumentParser]) -> None:
         metavar="N",
         help=f"rows of one transaction (default: {BATCH})",
     )
+
+
+def _trim(actions: Commands[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.db import trim
+
+        return trim(arguments)
+
+    parser = command(
+        actions,
+        "trim",
+        "remove what merchants were told long ago (events and the log of webhooks); payments,"
+        " refunds, keys and what waits to be sent stay. On PostgreSQL beside gateways, on SQLite"
+        " with the gateway stopped (exit 1: it could not be done)",
+        "tillgate db trim\ntillgate db trim --older-than 30 --store postgresql://tillgate@db1/tillgate",
+        run,
+    )
+    parser.add_argument(
+        "--older-than",
+        type=_days,
+        default=DAYS,
+        metavar="DAYS",
+        help=f"at least {DAYS_MIN}, for retries and streams reach back (default: {DAYS})",
+    )
+    _add_store(parser)
+
+
+def _days(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and DAYS_MIN <= int(text) <= 36_500):
+        raise argparse.ArgumentTypeError(f"a whole number of days from {DAYS_MIN} is needed")
+    return int(text)
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:

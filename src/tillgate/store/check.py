@@ -204,7 +204,7 @@ def _event_faults(row: Row) -> Iterator[str]:
 def _delivery_faults(row: Row) -> Iterator[str]:
     if not row["has_endpoint"]:
         yield f"its endpoint {row['endpoint_id']} is missing"
-    if row["payload"] is None and not row["has_event"]:
+    if row["state"] == "pending" and row["payload"] is None and not row["has_event"]:
         yield "its event is missing: it can never be sent"
 
 
