@@ -48,7 +48,6 @@ def test_a_traceback_is_masked_too(capsys):
     assert "281006020000000000000012" not in line
     assert "281006****************12" in line
     assert "Traceback" in line
-    logging.getLogger().handlers.clear()
 
 
 def test_the_real_port_is_known_before_anything_is_served():
@@ -59,3 +58,9 @@ def test_the_real_port_is_known_before_anything_is_served():
     with pytest.raises(OSError, match="in use"):
         listen(Address("127.0.0.1", port))
     listener.close()
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_no_test_logs_to_the_standard_error_of_another(time):
+    assert not any(type(each) is logging.StreamHandler for each in logging.getLogger().handlers)
+    logs.set_up()
