@@ -16,6 +16,7 @@ from tillgate.web.refund_judgements import RefundJudgements
 from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi
 from tillgate.web.stream_api import StreamApi
+from tillgate.web.users_api import UsersApi
 from tillgate.web.webhooks_api import WebhooksApi
 
 _NOTHING = cast(Any, None)
@@ -40,4 +41,5 @@ def operator_operations() -> list[Operation]:
         *RefundJudgements(_NOTHING, _NOTHING, _NOTHING).operations(),
         *RegistryApi(_NOTHING, _NOTHING, _NOTHING).operations(),
         *KeysApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, is_live=False).operations(),
+        *UsersApi(_NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING).operations(),
     ]

@@ -149,6 +149,18 @@ def test_a_wrong_number_of_seconds_is_named(folder, value):
     assert told == ["sandbox.latency_s: must be a number of seconds, 0 to 3600"]
 
 
+def test_the_demonstration_is_for_this_machine_only(folder):
+    on = {"TILLGATE_PAGES_DEMO": "on"}
+    assert "pages.demo: must be off" in "\n".join(problems(folder, on | {"TILLGATE_ENV": "live"}))
+    for name, section in (("TILLGATE_LISTEN", "gateway"), ("TILLGATE_ADMIN_LISTEN", "admin")):
+        assert problems(folder, on | {name: "0.0.0.0:8999"}) == [
+            f"{section}.listen: must be of this machine only where pages.demo is on"
+        ]
+    assert problems(folder, {"TILLGATE_PAGES_DEMO": "maybe"}) == [
+        "pages.demo: must be one of on, off"
+    ]
+
+
 def test_live_refuses_what_is_for_tests(folder):
     told = "\n".join(problems(folder, {"TILLGATE_ENV": "live"}))
     for name in ("client_id", "base_url", "public_url", "tg_test_"):

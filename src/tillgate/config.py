@@ -45,6 +45,7 @@ class GatewaySettings:
     connectors: tuple[ConnectorSettings, ...]
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     webhooks_to_local: bool = False
+    is_demo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +91,13 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         connectors=_connectors(source),
         routing=read_routing(source),
         webhooks_to_local=source.one_of("webhooks", "allow_local", ("on", "off")) == "on",
+        is_demo=source.one_of("pages", "demo", ("on", "off")) == "on",
     )
     if settings.is_live:
         source.problems += _not_for_live(settings)
+    for section, address in (("gateway", settings.listen), ("admin", settings.admin_listen)):
+        if settings.is_demo and address.host not in ("127.0.0.1", "localhost", "::1"):
+            source.note(section, "listen", "must be of this machine only where pages.demo is on")
     if settings.admin_listen.port == settings.listen.port != 0:
         source.note("admin", "listen", "needs a port of its own, beside gateway.listen")
     source.finish()
@@ -139,6 +144,8 @@ def _not_for_live(settings: GatewaySettings) -> list[str]:
         problems.append("gateway.merchants_file: has tg_test_ keys, but gateway.env is live")
     if settings.webhooks_to_local:
         problems.append("webhooks.allow_local: must be off when gateway.env is live")
+    if settings.is_demo:
+        problems.append("pages.demo: must be off when gateway.env is live")
     return problems
 
 

@@ -112,6 +112,14 @@ SETTINGS = (
         "127.0.0.1:8081",
         "host:port of operators' API and metrics; never open to tills or the network",
     ),
+    Setting(
+        "pages",
+        "demo",
+        "off",
+        "`on`: for the demonstration, whoever opens a page on this very machine is signed in, and"
+        " pages of this machine may show each other; refused when `gateway.env` is live, and where"
+        " other machines can connect",
+    ),
     Setting("alipay_plus", "base_url", None, "the gateway endpoint that Alipay+ names"),
     Setting("alipay_plus", "client_id", None, "assigned by Alipay+"),
     Setting("alipay_plus", "private_key_file", None, "the acquirer's RSA key, PEM or base64 DER"),

@@ -18,12 +18,15 @@ from tillgate.config import GatewaySettings
 from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.connectors.missing import OfPayments
+from tillgate.core.access import Role
 from tillgate.core.webhook_address import AddressPolicy
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.metrics import Metrics
 from tillgate.gateway.notify import Notifications
+from tillgate.gateway.passwords import Passwords
+from tillgate.gateway.people import People
 from tillgate.gateway.refund import Refunds
 from tillgate.gateway.refund_calls import RefundCalls
 from tillgate.gateway.refund_follow import RefundFollower
@@ -35,6 +38,7 @@ from tillgate.gateway.streams import Streams
 from tillgate.gateway.webhook_office import WebhookOffice
 from tillgate.gateway.webhooks import Deliverer
 from tillgate.ids import draw_permille, new_id, new_secret, new_token
+from tillgate.pages import Site
 from tillgate.store import Store
 from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.registry import audit
@@ -42,6 +46,8 @@ from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app, metrics_answer
 from tillgate.web.codes_api import CodesApi
+from tillgate.web.demo import DemoSignIn
+from tillgate.web.door import SessionDoor
 from tillgate.web.gate import KeyGate
 from tillgate.web.keys_api import KeysApi
 from tillgate.web.openapi import describe
@@ -53,11 +59,16 @@ from tillgate.web.reference import reference_routes
 from tillgate.web.refund_judgements import RefundJudgements
 from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi, act_of
+from tillgate.web.sign_in import SignInPages
 from tillgate.web.stream_api import StreamApi
+from tillgate.web.users_api import UsersApi
 from tillgate.web.webhooks_api import WebhooksApi
 from tillgate.webhook_transport import HttpWebhookTransport
 
 log = logging.getLogger(__name__)
+
+LOCAL_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")
+"""Who may show the demonstration's pages in a frame: its other addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +163,29 @@ def build_gateway(
             await store.close()
 
     streams = Streams(store)
-    gate = KeyGate(registry, settings.limit, clock)
+    passwords = Passwords()
+    people = People(store, passwords, sealer, clock, new_token)
+
+    def door(cookie: str, *roles: Role) -> SessionDoor:
+        return SessionDoor(
+            people,
+            clock,
+            settings.limit,
+            cookie=cookie,
+            roles=frozenset(roles),
+            is_secure=settings.is_live,
+        )
+
+    tills_door = door("tillgate_till", Role.TILL, Role.BACK_OFFICE)
+    operators_door = door("tillgate_console", Role.OPERATOR)
+    gate = KeyGate(registry, settings.limit, clock, tills_door)
+    operators_gate = KeyGate(registry, settings.limit, clock, operators_door)
+    site = Site("tillgate.web", frame_ancestors=LOCAL_FRAMES if settings.is_demo else ())
+
+    def signs_in(name: str, *roles: Role) -> DemoSignIn | None:
+        return (
+            DemoSignIn(store, people, registry, clock, name, *roles) if settings.is_demo else None
+        )
 
     metrics.watch_now(
         lambda: {
@@ -186,6 +219,7 @@ def build_gateway(
         *RefundJudgements(store, refunds, follower).operations(),
         *RegistryApi(store, registry, clock).operations(),
         *KeysApi(store, registry, clock, new_id, new_token, is_live=settings.is_live).operations(),
+        *UsersApi(store, passwords, sealer, clock, new_id, new_secret).operations(),
     ]
 
     async def note(what: str, call: Call) -> None:
@@ -193,15 +227,37 @@ def build_gateway(
         detail = {"status": call.body.status} if hasattr(call.body, "status") else {}
         await audit(store, act_of(call, clock), what, subject, detail)
 
+    tills_sign_in = SignInPages(
+        site,
+        tills_door,
+        people,
+        clock,
+        home="/till",
+        title="Till",
+        by_itself=signs_in("demo-cashier", Role.TILL, Role.BACK_OFFICE),
+    )
+    operators_sign_in = SignInPages(
+        site,
+        operators_door,
+        people,
+        clock,
+        home="/console",
+        title="Console",
+        by_itself=signs_in("demo-operator", Role.OPERATOR),
+    )
     everybodys = [
         *make_routes(operations, gate, metrics.answered, note),
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
+        *tills_sign_in.routes(),
+        *site.routes(),
     ]
     admin = [
-        *make_routes(operators, gate, metrics.answered, note),
+        *make_routes(operators, operators_gate, metrics.answered, note),
         *reference_routes(describe("Tillgate for operators", operators), "/admin"),
         Route("/metrics", metrics_answer(siblings.text), methods=["GET"]),
+        *operators_sign_in.routes(),
+        *site.routes(),
     ]
     return Gateway(
         app=create_app(everybodys, follower.networks, lifespan),

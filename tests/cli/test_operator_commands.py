@@ -82,6 +82,51 @@ def test_keys_are_listed_rotated_and_revoked(tmp_path, capsys):
     assert acts == ["key.revoke", "key.rotate", "registry.import"]
 
 
+ANN = ("user", "add", "ann", "--role", "till", "--merchant", "M00000000001")
+
+
+def test_people_are_added_changed_and_closed(tmp_path, capsys):
+    file = tmp_path / "password.txt"
+    file.write_text("a long enough password\n")
+    told = run(
+        tmp_path,
+        capsys,
+        ("user", "add", "olga", "--role", "operator"),
+        (*ANN, "--password-file", str(file)),
+        ("user", "one-time-codes", "olga"),
+        ("user", "one-time-codes", "olga", "--off"),
+        ("user", "password", "olga", "--json"),
+        ("user", "close", "ann"),
+        ("user", "reopen", "ann"),
+        ("user", "unlock", "ann"),
+        ("user", "close", "ann"),
+        ("user", "list"),
+    )
+    assert [status for status, _, _ in told] == [0] * len(told)
+    head, shown = told[0][1].splitlines()
+    assert head == "olga  operator  signed in never"
+    assert len(shown.split()[1].rstrip(";")) == 16
+    assert told[1][1] == "ann  till  M00000000001  signed in never\n"
+    assert told[2][1].startswith("otpauth://totp/Tillgate:olga?")
+    assert len(json.loads(told[4][1])["password"]) == 16
+    assert told[9][1].splitlines() == [
+        "ann  till  M00000000001  signed in never  closed",
+        "olga  operator  signed in never",
+    ]
+
+
+def test_a_password_that_cannot_be_read_or_is_too_short_changes_nothing(tmp_path, capsys):
+    short = tmp_path / "short.txt"
+    short.write_text("short\n")
+    add = ("user", "add", "olga", "--role", "operator", "--password-file")
+    missing, refused, listed = run(
+        tmp_path, capsys, (*add, str(tmp_path / "none")), (*add, str(short)), ("user", "list")
+    )
+    assert (missing[0], "cannot be read" in missing[2]) == (2, True)
+    assert (refused[0], "$.password" in refused[2], "short" in refused[2]) == (1, True, False)
+    assert listed[1] == ""
+
+
 def test_lists_of_payments_and_merchants(tmp_path, capsys):
     told = run(tmp_path, capsys, ("unresolved",), ("merchant", "list"))
     assert told[0] == (0, "", "")

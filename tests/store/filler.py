@@ -7,11 +7,18 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Boolean, Column, LargeBinary, Text
+from sqlalchemy import Boolean, Column, LargeBinary, Text, UniqueConstraint
 
 from tillgate.store import migrate
 from tillgate.store.schema import metadata
 
+_UNIQUE = {
+    column
+    for table in metadata.tables.values()
+    for constraint in table.constraints
+    if isinstance(constraint, UniqueConstraint)
+    for column in constraint.columns
+}
 WORDS = ("", "a", "ß~Z", "日本語 🍵", "x" * 900, "'); DROP TABLE payment; --", "line\nline\ttab")
 
 
@@ -34,7 +41,7 @@ def fill(path: Path, rows: int, seed: int = 7) -> None:
 
 
 def _value(column: Column[Any], number: int, draw: random.Random) -> Any:
-    is_unique = column.primary_key or column.name.endswith(("_id", "_key", "_claim", "_hash"))
+    is_unique = column.primary_key or column in _UNIQUE
     if isinstance(column.type, Text):
         if is_unique:
             return f"{column.name}-{number:06}-{draw.choice('aZ~0é')}"

@@ -460,6 +460,7 @@ async def things_of_merchant_3(api):
         "store_id": "A",
         "terminal_id": "1",
         "key_id": "tg_test_till",
+        "name": "ann",
     }
 
 

@@ -34,6 +34,7 @@ from tillgate.cli.till_commands import (
     add_resolve,
     add_show,
 )
+from tillgate.cli.user_commands import add_users
 from tillgate.cli.webhook_commands import add_webhook
 from tillgate.core.errors import ConfigError, GatewayError
 from tillgate.settings import SANDBOX_DIRECT
@@ -91,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         add_refund,
         add_resolve,
         add_operators,
+        add_users,
         add_webhook,
         add_code,
         _keys,

@@ -96,7 +96,8 @@ def send(arguments: argparse.Namespace) -> int:
         return 3
     if answer.status >= 400:
         return print_problem(answer, arguments.json)
-    _print(arguments, answer.body)
+    shown_once = getattr(arguments, "shown_once", {})
+    _print(arguments, {**answer.body, **shown_once} if answer.body else answer.body)
     return 0
 
 
@@ -165,6 +166,30 @@ def key_line(key: dict[str, Any]) -> str:
 def new_key_line(key: dict[str, Any]) -> str:
     """A new key, and that it is not shown again."""
     return f"{key['key']}\n  id {key['id']}; this is the one time that the key is shown"
+
+
+def user_line(user: dict[str, Any]) -> str:
+    """An account, what it is for, and a password that was drawn for it."""
+    reach = (user["merchant_id"], user["store_id"], user["terminal_id"])
+    parts = (
+        user["name"],
+        ",".join(user["roles"]),
+        "/".join(filter(None, reach)),
+        "one-time codes" if user["has_one_time_code"] else "",
+        f"signed in {user['signed_in_at'] or 'never'}",
+        f"waits until {user['waits_until']}" if user["waits_until"] else "",
+    )
+    line = "  ".join(filter(None, parts)) + _closed(user)
+    if "password" in user:
+        line += f"\n  password {user['password']}; this is the one time that it is shown"
+    return line
+
+
+def codes_line(told: dict[str, Any]) -> str:
+    """What an authenticator needs, or the account that has no codes any more."""
+    if "uri" not in told:
+        return user_line(told)
+    return f"{told['uri']}\n  secret {told['secret']}; this is the one time that it is shown"
 
 
 def audit_line(act: dict[str, Any]) -> str:

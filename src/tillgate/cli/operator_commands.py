@@ -33,11 +33,11 @@ def add_operator_options(parser: argparse.ArgumentParser) -> None:
 
 def add_operators(commands: Commands[argparse.ArgumentParser]) -> None:
     """All of them."""
-    _merchant(_group(commands, "merchant", "add, list, change and close merchants"))
-    _store(_group(commands, "store", "add, change and close stores of a merchant"))
-    _terminal(_group(commands, "terminal", "add and close terminals of a store"))
-    _key(_group(commands, "key", "make, list, rotate and revoke API keys"))
-    _list(
+    _merchant(group(commands, "merchant", "add, list, change and close merchants"))
+    _store(group(commands, "store", "add, change and close stores of a merchant"))
+    _terminal(group(commands, "terminal", "add and close terminals of a store"))
+    _key(group(commands, "key", "make, list, rotate and revoke API keys"))
+    listing(
         commands,
         "audit",
         "show what operators did, newest first",
@@ -45,7 +45,7 @@ def add_operators(commands: Commands[argparse.ArgumentParser]) -> None:
         "audit_line",
         lambda _: [("/admin/v1/audit", "acts", {})],
     )
-    _list(
+    listing(
         commands,
         "unresolved",
         "show the payments and the refunds that wait for a person, newest first",
@@ -59,7 +59,7 @@ def add_operators(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
-    add = _one(
+    add = one(
         actions,
         "add",
         "add a merchant",
@@ -68,13 +68,13 @@ def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
         lambda a: (
             "POST",
             MERCHANTS,
-            _given(a, "name", "mcc", "region", "city", settlement_currency="currency")
+            given(a, "name", "mcc", "region", "city", settlement_currency="currency")
             | {"id": a.merchant},
         ),
     )
     add.add_argument("merchant", metavar="MERCHANT", help="its id")
     _fields(add, is_needed=True)
-    _list(
+    listing(
         actions,
         "list",
         "list merchants with their stores and terminals",
@@ -82,7 +82,7 @@ def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
         "merchant_line",
         lambda _: [(MERCHANTS, "merchants", {})],
     )
-    show = _one(
+    show = one(
         actions,
         "show",
         "show one merchant",
@@ -91,7 +91,7 @@ def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
         lambda a: ("GET", _path(a.merchant), None),
     )
     show.add_argument("merchant", metavar="MERCHANT", help="its id")
-    edit = _one(
+    edit = one(
         actions,
         "edit",
         "change a merchant; what is not named stays",
@@ -100,7 +100,7 @@ def _merchant(actions: Commands[argparse.ArgumentParser]) -> None:
         lambda a: (
             "PATCH",
             _path(a.merchant),
-            _given(a, "name", "mcc", "region", "city", settlement_currency="currency"),
+            given(a, "name", "mcc", "region", "city", settlement_currency="currency"),
         ),
     )
     edit.add_argument("merchant", metavar="MERCHANT", help="its id")
@@ -119,21 +119,21 @@ def _fields(parser: argparse.ArgumentParser, *, is_needed: bool) -> None:
 
 
 def _store(actions: Commands[argparse.ArgumentParser]) -> None:
-    add = _one(
+    add = one(
         actions,
         "add",
         "add a store to a merchant",
         "tillgate store add M042 S1 --name Ginza --mcc 5814",
         "store_line",
-        lambda a: ("POST", _path(a.merchant, ""), _given(a, "name", "mcc") | {"id": a.store}),
+        lambda a: ("POST", _path(a.merchant, ""), given(a, "name", "mcc") | {"id": a.store}),
     )
-    edit = _one(
+    edit = one(
         actions,
         "edit",
         "change a store; what is not named stays",
         'tillgate store edit M042 S1 --name "Ginza 4"',
         "store_line",
-        lambda a: ("PATCH", _path(a.merchant, a.store), _given(a, "name", "mcc")),
+        lambda a: ("PATCH", _path(a.merchant, a.store), given(a, "name", "mcc")),
     )
     for parser, is_needed in ((add, True), (edit, False)):
         parser.add_argument("merchant", metavar="MERCHANT", help="the merchant's id")
@@ -144,7 +144,7 @@ def _store(actions: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _terminal(actions: Commands[argparse.ArgumentParser]) -> None:
-    add = _one(
+    add = one(
         actions,
         "add",
         "add a terminal to a store",
@@ -163,7 +163,7 @@ def _closing(actions: Commands[argparse.ArgumentParser], what: str, names: tuple
         ("close", "takes no new payments; what it took goes on", True),
         ("open", "takes payments again", False),
     ):
-        parser = _one(
+        parser = one(
             actions,
             verb,
             f"{verb} a {what}: it {meaning}",
@@ -184,7 +184,7 @@ def _close(names: tuple[str, ...], *, is_closed: bool) -> Callable[[Arguments], 
 
 
 def _key(actions: Commands[argparse.ArgumentParser]) -> None:
-    create = _one(
+    create = one(
         actions,
         "create",
         "make a key and show it, this once",
@@ -196,7 +196,7 @@ def _key(actions: Commands[argparse.ArgumentParser]) -> None:
             "POST",
             KEYS,
             {"roles": a.role}
-            | _given(
+            | given(
                 a,
                 "label",
                 "expires_at",
@@ -220,22 +220,22 @@ def _key(actions: Commands[argparse.ArgumentParser]) -> None:
     create.add_argument("--for-operator", metavar="ID", help="who at the acquirer it is for")
     create.add_argument("--label", metavar="TEXT", help="for people")
     create.add_argument("--expires-at", metavar="TIME", help="such as 2027-01-31T00:00:00Z")
-    listing = _list(
+    found = listing(
         actions,
         "list",
         "list keys, revoked ones too",
         "tillgate key list --merchant M042",
         "key_line",
-        lambda a: [(KEYS, "keys", _given(a, merchant_id="merchant"))],
+        lambda a: [(KEYS, "keys", given(a, merchant_id="merchant"))],
     )
-    listing.add_argument("--merchant", metavar="ID", help="of this merchant")
-    rotate = _one(
+    found.add_argument("--merchant", metavar="ID", help="of this merchant")
+    rotate = one(
         actions,
         "rotate",
         "make a key for the same; the old one ends a while later",
         "tillgate key rotate tg_live_01JD0W8Z9V3T5M7Q2B4N6P8R0S --overlap-s 3600",
         "new_key_line",
-        lambda a: ("POST", f"{KEYS}/{_quoted(a.key_id)}/rotate", _given(a, "overlap_s")),
+        lambda a: ("POST", f"{KEYS}/{quoted(a.key_id)}/rotate", given(a, "overlap_s")),
     )
     rotate.add_argument(
         "--overlap-s",
@@ -243,21 +243,22 @@ def _key(actions: Commands[argparse.ArgumentParser]) -> None:
         metavar="S",
         help="seconds that the old one lives on (default: a day)",
     )
-    revoke = _one(
+    revoke = one(
         actions,
         "revoke",
         "end a key now, on every node within a second",
         "tillgate key revoke tg_live_01JD0W8Z9V3T5M7Q2B4N6P8R0S",
         "key_line",
-        lambda a: ("POST", f"{KEYS}/{_quoted(a.key_id)}/revoke", None),
+        lambda a: ("POST", f"{KEYS}/{quoted(a.key_id)}/revoke", None),
     )
     for parser in (rotate, revoke):
         parser.add_argument("key_id", metavar="KEY_ID", help="the key's id, not the key")
 
 
-def _group(
+def group(
     commands: Commands[argparse.ArgumentParser], name: str, what: str
 ) -> Commands[argparse.ArgumentParser]:
+    """A command that has actions."""
     parser = commands.add_parser(
         name,
         help=f"{what}, as an operator",
@@ -268,7 +269,7 @@ def _group(
     return parser.add_subparsers(metavar="ACTION", required=True)
 
 
-def _one(
+def one(
     actions: Commands[argparse.ArgumentParser],
     name: str,
     what: str,
@@ -280,7 +281,7 @@ def _one(
     return _made(actions, name, what, examples, line, "send", request)
 
 
-def _list(
+def listing(
     actions: Commands[argparse.ArgumentParser],
     name: str,
     what: str,
@@ -314,7 +315,7 @@ def _made(
     return parser
 
 
-def _given(arguments: Arguments, *names: str, **renamed: str) -> dict[str, Any]:
+def given(arguments: Arguments, *names: str, **renamed: str) -> dict[str, Any]:
     """What was said, by the names of the API."""
     fields = {name: name for name in names} | renamed
     values = {field: getattr(arguments, name) for field, name in fields.items()}
@@ -325,9 +326,10 @@ def _path(*ids: str) -> str:
     """`/admin/v1/merchants/M/stores/S/terminals/T`; an empty last id is the collection."""
     words = ("", "/stores", "/terminals")
     return MERCHANTS + "".join(
-        f"{word}/{_quoted(one)}" if one else word for word, one in zip(words, ids, strict=False)
+        f"{word}/{quoted(one)}" if one else word for word, one in zip(words, ids, strict=False)
     )
 
 
-def _quoted(part: str) -> str:
+def quoted(part: str) -> str:
+    """As a part of an address."""
     return quote(part, safe="")

@@ -147,7 +147,7 @@ async def import_directory(database: Database, directory: Directory, act: Act) -
         for key in directory.keys:
             yield from _insert_key(key, act.at)
         detail = {"merchants": len(directory.merchants), "keys": len(directory.keys)}
-        yield _audit_row(act, "registry.import", "", detail)
+        yield audit_row(act, "registry.import", "", detail)
         return True
 
     return await database.transact(work)
@@ -234,14 +234,7 @@ async def add_key(database: Database, key: ApiKey, act: Act) -> None:
 
     def work() -> Transaction[None]:
         caller = key.caller
-        places = (
-            ("merchant_id", caller.merchant_id),
-            ("store_id", caller.store_id),
-            ("terminal_id", caller.terminal_id),
-        )
-        ids = {name: value for name, value in places if value is not None}
-        if ids:
-            yield from _demand(("", "merchant", "store", "terminal")[len(ids)], **ids)
+        yield from demand_place(caller.merchant_id, caller.store_id, caller.terminal_id)
         yield from _insert_key(key, act.at)
         yield from _note(act, "key.add", caller.key_id, _described(key))
 
@@ -360,14 +353,14 @@ class Noting:
 
     def row(self, subject: str, detail: object) -> Sql:
         """The statement that notes it."""
-        return _audit_row(self.act, self.what, subject, detail)
+        return audit_row(self.act, self.what, subject, detail)
 
 
 async def audit(database: Database, act: Act, what: str, subject: str, detail: object) -> None:
     """Note an act that changes nothing of the registry."""
 
     def work() -> Transaction[None]:
-        yield _audit_row(act, what, subject, detail)
+        yield audit_row(act, what, subject, detail)
 
     await database.transact(work)
 
@@ -389,11 +382,12 @@ async def _add(
 
 
 def _note(act: Act, what: str, subject: str, detail: object) -> Transaction[None]:
-    yield _audit_row(act, what, subject, detail)
+    yield audit_row(act, what, subject, detail)
     yield _NEXT_VERSION
 
 
-def _audit_row(act: Act, what: str, subject: str, detail: object) -> Sql:
+def audit_row(act: Act, what: str, subject: str, detail: object) -> Sql:
+    """The statement that notes an act, for whoever changes something in the same commit."""
     at, said = to_microseconds(act.at), _encoder.encode(detail)
     return Sql(_AUDIT, (at, act.key_id, act.operator_id, act.address, what, subject, said))
 
@@ -404,6 +398,20 @@ def _demand(table: str, **ids: str) -> Transaction[Row]:
     if not rows:
         raise NotThere(f"There is no {table.replace('_', ' ')} {'/'.join(ids.values())}.")
     return rows[0]
+
+
+def demand_place(
+    merchant_id: str | None, store_id: str | None, terminal_id: str | None
+) -> Transaction[None]:
+    """Go on only where there is such a merchant, store or terminal; None is no narrower place.
+
+    Raises:
+        NotThere: there is none.
+    """
+    places = (("merchant_id", merchant_id), ("store_id", store_id), ("terminal_id", terminal_id))
+    ids = {name: value for name, value in places if value is not None}
+    if ids:
+        yield from _demand(("", "merchant", "store", "terminal")[len(ids)], **ids)
 
 
 def _open_key(key_id: str, now: datetime) -> Transaction[Row]:

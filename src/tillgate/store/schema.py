@@ -374,6 +374,47 @@ api_key = Table(
     sqlite_with_rowid=False,
 )
 
+# People who sign in on pages.
+account = Table(
+    "account",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    # What they type, in lower case.
+    Column("name", Text, nullable=False),
+    # Argon2id, with its salt and its costs.
+    Column("password_hash", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("merchant_id", Text),
+    Column("store_id", Text),
+    Column("terminal_id", Text),
+    # Of one-time codes; sealed.
+    Column("totp_secret", LargeBinary),
+    # The step of the last one that was taken: each is taken once.
+    Column("totp_used", BigInteger),
+    # Wrong passwords since the last right one, counted before each is looked at.
+    Column("failures", Integer, nullable=False),
+    Column("waits_until", BigInteger),
+    Column("is_closed", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("signed_in_at", BigInteger),
+    UniqueConstraint("name"),
+    sqlite_with_rowid=False,
+)
+
+# Never the token itself.
+session = Table(
+    "session",
+    metadata,
+    Column("session_hash", Text, primary_key=True),
+    Column("account_id", Text, nullable=False),
+    Column("opened_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_session_account", session.c.account_id)
+
 # One row: what every node compares with what it holds in memory.
 registry_version = Table(
     "registry_version",

@@ -1,4 +1,4 @@
-"""Who calls: an API key from `Authorization: Bearer` becomes a caller."""
+"""Who calls: an API key from `Authorization: Bearer` becomes a caller, or the session of a page."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from tillgate.clock import Clock
 from tillgate.core.access import Caller
 from tillgate.core.limits import Buckets, Limit
 from tillgate.gateway.registry import Registry
+from tillgate.web.door import SessionDoor
 from tillgate.web.problems import Problem
 
 
 class KeyGate:
     """See `operations.Gate`."""
 
-    def __init__(self, registry: Registry, limit: Limit, clock: Clock) -> None:
+    def __init__(self, registry: Registry, limit: Limit, clock: Clock, door: SessionDoor) -> None:
         self._registry = registry
         self._buckets = Buckets(limit)
         self._clock = clock
+        self._door = door
 
     def admit(self, request: Request) -> Caller:
         """The caller of the request's key."""
@@ -37,3 +39,7 @@ class KeyGate:
                 retry_after_s=wait_s,
             )
         return caller
+
+    async def admit_person(self, request: Request) -> Caller:
+        """The caller of the request's session."""
+        return await self._door.admit(request)

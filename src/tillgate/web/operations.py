@@ -154,6 +154,14 @@ class Gate(Protocol):
         """
         ...
 
+    async def admit_person(self, request: Request) -> Caller:
+        """Whose session the request's cookie is.
+
+        Raises:
+            Problem: nobody's, or another origin asks, or too many requests came with it.
+        """
+        ...
+
 
 NOBODY = Caller(key_id="", roles=frozenset(), merchant_id="")
 """Calls what needs no key."""
@@ -202,7 +210,9 @@ def _endpoint(
 async def _answer(operation: Operation, request: Request, gate: Gate, note: Note) -> Response:
     caller = NOBODY
     if operation.permission is not None:
-        caller = gate.admit(request)
+        caller = (
+            await gate.admit_person(request) if is_from_a_page(request) else gate.admit(request)
+        )
         if not may(caller, operation.permission):
             raise Problem(
                 "forbidden",
@@ -226,6 +236,11 @@ async def _answer(operation: Operation, request: Request, gate: Gate, note: Note
 
 
 _encoder = msgspec.json.Encoder()
+
+
+def is_from_a_page(request: Request) -> bool:
+    """Whether it can be a page's request: it carries cookies and no key."""
+    return "authorization" not in request.headers and "cookie" in request.headers
 
 
 def json_answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
