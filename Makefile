@@ -7,7 +7,7 @@ BENCH_READY := $(VENV)/.ready-bench
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test check format bench mutants soak lock clean
+.PHONY: help setup demo run test check format bench mutants soak vendor lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 12
@@ -62,6 +62,9 @@ soak: $(READY) ## About an hour: 20 kills, a million simulated payments, the API
 	@$(BIN)/tillgate simulate --depth gateway --payments 100000
 	@TILLGATE_SCHEMATHESIS_S=1800 $(BIN)/python -m pytest -q tests/web/test_openapi.py -k breaks
 	@$(BIN)/python -m tests.mutations
+
+vendor: $(READY) ## Fetch the files of others that stand here (tests/vendored.toml); needs npm
+	@$(BIN)/python -m tests.vendor
 
 lock: $(BENCH_READY) ## Write constraints.txt from what is installed
 	@{ head -1 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable; } > constraints.new && mv constraints.new constraints.txt
