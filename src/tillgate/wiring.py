@@ -61,6 +61,7 @@ from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi, act_of
 from tillgate.web.sign_in import SignInPages
 from tillgate.web.stream_api import StreamApi
+from tillgate.web.till_pages import TillPages
 from tillgate.web.users_api import UsersApi
 from tillgate.web.webhooks_api import WebhooksApi
 from tillgate.webhook_transport import HttpWebhookTransport
@@ -250,6 +251,7 @@ def build_gateway(
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
         *tills_sign_in.routes(),
+        *TillPages(site, tills_door, registry).routes(),
         *site.routes(),
     ]
     admin = [
