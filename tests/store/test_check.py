@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from datetime import timedelta
 
 import pytest
 
 from tests.gateway.refund_side import ask, refunding
-from tests.store.store_side import history, opener, opening, paid, told, with_store
+from tests.store.archive_side import run as archived
+from tests.store.store_side import NOW, history, opener, opening, paid, told, with_store
 from tillgate.core.errors import StoreError
 from tillgate.store.check import check
 from tillgate.store.migrate import HEAD
@@ -118,6 +120,43 @@ def test_what_is_wrong_is_found_and_named(side, statement):
     side.run(statement)
     [words] = side.wrong()
     assert BREAKS[statement] in words
+
+
+ARCHIVED_BREAKS = {
+    "DELETE FROM payment_event WHERE payment_request_id = 'pay_00003' AND version = 2": (
+        "it is version 3, and its history has 1 steps, the last one 3"
+    ),
+    "DELETE FROM payment_event WHERE payment_request_id = 'pay_00003' AND version = 3": (
+        "it is version 3, and its history has 2 steps, the last one 2"
+    ),
+    "UPDATE payment SET version = 4 WHERE payment_request_id = 'pay_00003'": (
+        "it is version 4, and its history has 3 steps, the last one 3"
+    ),
+    "UPDATE payment_event SET kind = 'archived' WHERE version = 3": (
+        "it is version 3, and its history has 5 steps, the last one 3"
+    ),
+    "UPDATE payment_event SET kind = 'x' WHERE payment_request_id = 'pay_00004'": (
+        "it is version 2, and its history has 1 steps, the last one 2"
+    ),
+}
+
+
+@pytest.mark.parametrize("statement", ARCHIVED_BREAKS)
+def test_an_archived_history_is_whole_and_what_misses_in_it_is_found(side, tmp_path, statement):
+    async def work(store):
+        await some_payments(store)
+        await archived(store, tmp_path, bound=NOW + timedelta(days=1))
+
+    with_store(side.open_store, work)
+    side.run(
+        "INSERT INTO payment_event SELECT payment_request_id, 3, at, 'x', status, detail"
+        " FROM payment_event WHERE payment_request_id = 'pay_00003'"
+    )
+    side.run("UPDATE payment SET version = 3 WHERE payment_request_id = 'pay_00003'")
+    assert side.wrong() == []
+    side.run(statement)
+    [words] = side.wrong()
+    assert ARCHIVED_BREAKS[statement] in words
 
 
 def test_books_longer_than_a_batch_are_read_to_the_end(side, monkeypatch):

@@ -15,6 +15,7 @@ from tillgate.core.errors import StoreError
 from tillgate.core.model import Status
 from tillgate.core.refund_model import RefundStatus
 from tillgate.store import Row
+from tillgate.store.ended import ARCHIVED
 from tillgate.store.migrate import HEAD
 from tillgate.store.schema import metadata
 from tillgate.store.upkeep import Database
@@ -164,7 +165,11 @@ async def _read_books(
 
 def _steps_of(table: str, key: str) -> str:
     same = f"FROM {table}_event AS step WHERE step.{key} = {table}.{key}"
-    return f"(SELECT count(*) {same}) AS steps, (SELECT max(version) {same}) AS last_step"
+    # An archived step stands for all steps up to its own.
+    told = f"sum(CASE WHEN kind = '{ARCHIVED}' THEN version ELSE 1 END)"
+    return (
+        f"(SELECT coalesce({told}, 0) {same}) AS steps, (SELECT max(version) {same}) AS last_step"
+    )
 
 
 def _step_faults(row: Row) -> Iterator[str]:
