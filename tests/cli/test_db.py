@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import re
 import sqlite3
-from datetime import timedelta
+import subprocess
+from datetime import datetime, timedelta
 
 import pytest
 
+from tests.store.archive_side import sold
 from tests.store.filler import fill
-from tests.store.store_side import opening, with_store
+from tests.store.store_side import opener, opening, with_store
 from tests.store.test_trim import filled
 from tillgate.cli import main
-from tillgate.cli.db_commands import DAYS_MIN
-from tillgate.store import migrate
+from tillgate.cli.db_commands import ARCHIVE_DAYS_MIN, DAYS_MIN
+from tillgate.core.pacing import ALIPAY_PLUS
+from tillgate.store import archive, migrate, trim
 from tillgate.store.migrate import HEAD
 from tillgate.store.sqlite import open_sqlite
-from tillgate.store.trim import YOUNGEST
 
 
 @pytest.fixture
@@ -163,6 +167,122 @@ def test_a_trim_removes_what_is_old_and_says_how_much(run, tmp_path):
     assert migrate.revision_of(path) == "0008"
 
 
+def sell(path, count=3):
+    async def work(store):
+        for number in range(1, count + 1):
+            await sold(store, number)
+
+    with_store(lambda: open_sqlite(path), work)
+
+
+def counts(out):
+    return [int(line.split()[0].replace(",", "")) for line in out.splitlines()[:3]]
+
+
+def test_an_archive_is_planned_made_and_then_has_nothing_to_do(run, tmp_path):
+    path, folder = tmp_path / "a.db", tmp_path / "new" / "archive"
+    sell(path)
+    for _ in range(2):
+        status, out, err = run("archive", "--plan", "--store", f"sqlite:{path}")
+        assert (status, err, counts(out)) == (0, "", [3, 0, 3])
+    assert not folder.exists()
+    status, out, err = run("archive", "--to", folder, "--store", f"sqlite:{path}")
+    assert (status, err, counts(out)) == (0, "", [3, 0, 3])
+    [file] = folder.iterdir()
+    assert out.splitlines()[3:] == [
+        f"in {file}",
+        f"To read one: zgrep -h pay_... {file}",
+    ]
+    assert re.fullmatch(r"tillgate-archive-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}\.jsonl\.gz", file.name)
+    done = subprocess.run(
+        ["zgrep", "-h", "pay_00002", file], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["history"][1]["detail"]["payment_id"] == "p2"
+    header = json.loads(gzip.decompress(file.read_bytes()).partition(b"\n")[0])
+    assert header["schema"] == HEAD
+    made, bound = (datetime.fromisoformat(header[name]) for name in ("made_at", "bound"))
+    assert made - bound == timedelta(days=400)
+    assert run("check", "--store", f"sqlite:{path}")[0] == 0
+    status, out, _ = run("archive", "--to", folder, "--store", f"sqlite:{path}")
+    assert (status, counts(out), len(out.splitlines())) == (0, [0, 0, 0], 3)
+    assert list(folder.iterdir()) == [file]
+
+
+def test_an_archive_of_postgresql_beside_a_gateway(run, tmp_path, postgres):
+    url = postgres.migrated()
+
+    async def work(store):
+        await sold(store, 1)
+        await sold(store, 2)
+        to = ("archive", "--to", tmp_path, "--store", url)
+        done = await asyncio.to_thread(run, *to)
+        await sold(store, 3)
+        return done
+
+    status, out, _ = with_store(opener(url), work)
+    assert (status, counts(out)) == (0, [2, 0, 2])
+    assert run("check", "--store", url)[0] == 0
+
+
+def test_a_plan_is_told_beside_a_gateway_and_an_archive_wants_the_file(run, tmp_path):
+    path = tmp_path / "a.db"
+    sell(path)
+    store = open_sqlite(path)
+    planned = run("archive", "--plan", "--store", f"sqlite:{path}")
+    status, _, err = run("archive", "--to", tmp_path / "new", "--store", f"sqlite:{path}")
+    asyncio.run(store.close())
+    assert (planned[0], counts(planned[1])) == (0, [3, 0, 3])
+    assert (status, "in use by another tillgate process" in err) == (1, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_that_cannot_be_written_or_read_exits_1(run, tmp_path):
+    path = tmp_path / "a.db"
+    sell(path)
+    (tmp_path / "file").touch()
+    status, out, err = run("archive", "--to", tmp_path / "file", "--store", f"sqlite:{path}")
+    assert (status, counts(out)) == (1, [0, 0, 0])
+    assert "cannot be made: File exists" in err
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM payment_event").fetchone() == (6,)
+    connection.close()
+    for words in (("--plan",), ("--to", tmp_path / "new")):
+        status, _, err = run("archive", *words, "--store", f"sqlite:{tmp_path / 'none.db'}")
+        assert (status, "is not there" in err) == (1, True)
+    set_back(path, "0008")
+    for words in (("--plan",), ("--to", tmp_path / "new")):
+        status, _, err = run("archive", *words, "--store", f"sqlite:{path}")
+        assert (status, "tillgate db upgrade" in err) == (1, True)
+    assert migrate.revision_of(path) == "0008"
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_archive_says_what_it_left_because_a_step_is_missing(run, tmp_path):
+    path = tmp_path / "a.db"
+    sell(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE payment SET version = 3 WHERE payment_request_id = 'pay_00002'")
+    connection.close()
+    status, out, _ = run("archive", "--to", tmp_path, "--store", f"sqlite:{path}")
+    assert (status, counts(out)) == (0, [2, 0, 2])
+    assert "1  left as they are, for a step is missing: see tillgate db check (pay_00002)" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--plan", "--to", "x"),
+        ("--plan", "--older-than", "399"),
+        ("--plan", "--older-than", "x"),
+    ],
+)
+def test_an_archive_of_what_is_young_or_to_nowhere_is_used_wrongly(run, words):
+    with pytest.raises(SystemExit) as stopped:
+        run("archive", *words)
+    assert stopped.value.code == 2
+
+
 @pytest.mark.parametrize("days", ["6", "0", "-1", "x", "9999999"])
 def test_a_trim_of_what_is_young_is_used_wrongly(run, days):
     with pytest.raises(SystemExit) as stopped:
@@ -171,7 +291,9 @@ def test_a_trim_of_what_is_young_is_used_wrongly(run, days):
 
 
 def test_the_youngest_day_is_that_of_the_store():
-    assert timedelta(days=DAYS_MIN) == YOUNGEST
+    assert timedelta(days=DAYS_MIN) == trim.YOUNGEST
+    assert timedelta(days=ARCHIVE_DAYS_MIN) == archive.YOUNGEST
+    assert ALIPAY_PLUS.refund_window < archive.YOUNGEST
 
 
 @pytest.mark.parametrize("turned", [True, False])

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from argparse import Namespace
-from contextlib import aclosing
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,7 @@ from tillgate import logs
 from tillgate.clock import SystemClock
 from tillgate.config import load_store, read_store
 from tillgate.core.errors import StoreError
+from tillgate.store import Store
 from tillgate.store.check import check as look
 from tillgate.store.copy import copy as copy_all
 from tillgate.store.migrate import HEAD, SHARED_SINCE, revisions_after, upgrade_locked
@@ -23,7 +25,7 @@ from tillgate.store.migrate_postgres import prepare
 from tillgate.store.postgres import open_postgres
 from tillgate.store.sqlite import open_sqlite
 from tillgate.store.trim import trim as trim_all
-from tillgate.store.upkeep import Where, reading
+from tillgate.store.upkeep import Database, Where, reading
 
 SAY_EVERY_S = 1.0
 """How often progress is told."""
@@ -31,7 +33,7 @@ SAY_EVERY_S = 1.0
 
 def upgrade(arguments: Namespace) -> int:
     """Bring the database to this release's schema, or only say how."""
-    where = _store(arguments)
+    where = store_of(arguments)
     current = asyncio.run(_revision(where))
     steps = revisions_after(current)
     if not steps:
@@ -68,11 +70,11 @@ async def _revision(where: Where) -> str | None:
 
 def check(arguments: Namespace) -> int:
     """Look at the database; 1 when something is wrong."""
-    return asyncio.run(_check(_store(arguments), as_json=arguments.json))
+    return asyncio.run(_check(store_of(arguments), as_json=arguments.json))
 
 
 async def _check(where: Where, *, as_json: bool) -> int:
-    progress, wrong = _Progress(), 0
+    progress, wrong = Progress(), 0
     try:
         async with reading(where) as database:
             findings = look(database, lambda table, rows: progress.say(f"{table}: {rows:,} rows"))
@@ -103,7 +105,7 @@ def copy(arguments: Namespace) -> int:
             file=sys.stderr,
         )
         return 2
-    progress = _Progress()
+    progress = Progress()
 
     def say(what: str, table: str, done: int, total: int) -> None:
         progress.say(f"{what} {table}: {done:,} of {total:,}")
@@ -128,7 +130,7 @@ def copy(arguments: Namespace) -> int:
 def trim(arguments: Namespace) -> int:
     """Remove old events and the log of their deliveries; 1 when it could not be done."""
     before = SystemClock().now() - timedelta(days=arguments.older_than)
-    where, progress = _store(arguments), _Progress()
+    where, progress = store_of(arguments), Progress()
     try:
         gone = asyncio.run(_trim(where, before, progress))
     except StoreError as error:
@@ -141,27 +143,47 @@ def trim(arguments: Namespace) -> int:
     return 0
 
 
-async def _trim(where: Where, before: datetime, progress: _Progress) -> dict[str, int]:
-    async with reading(where) as database:
-        revision = database.revision
-    if revision != HEAD:  # to open it would upgrade it
-        raise StoreError(f"{where} has schema {revision}, this release {HEAD}: tillgate db upgrade")
-    store = open_sqlite(where) if isinstance(where, Path) else open_postgres(where)
-    try:
+async def _trim(where: Where, before: datetime, progress: Progress) -> dict[str, int]:
+    async with writing(where) as store:
         return await trim_all(
             store, before, lambda table, rows: progress.say(f"{table}: {rows:,} removed")
         )
+
+
+@asynccontextmanager
+async def writing(where: Where) -> AsyncIterator[Store]:
+    """The store, for as long as something is done with it.
+
+    Raises:
+        StoreError: it is not there, is in use, or has another release's schema.
+    """
+    async with reading(where) as database:
+        refuse_other(database, where)  # to open it would upgrade it
+    store = open_sqlite(where) if isinstance(where, Path) else open_postgres(where)
+    try:
+        yield store
     finally:
         await store.close()
 
 
-def _store(arguments: Namespace) -> Where:
+def refuse_other(database: Database, where: Where) -> None:
+    """Nothing is done with a schema that is not this release's.
+
+    Raises:
+        StoreError: it is another one.
+    """
+    if (revision := database.revision) != HEAD:
+        raise StoreError(f"{where} has schema {revision}, this release {HEAD}: tillgate db upgrade")
+
+
+def store_of(arguments: Namespace) -> Where:
+    """The store that is meant: the one that is named, or that of the settings."""
     if arguments.store:
         return read_store(arguments.store)
     return load_store(os.environ, Path(arguments.settings) if arguments.settings else None)
 
 
-class _Progress:
+class Progress:
     """One line on standard error, now and then; on a terminal it is written over."""
 
     def __init__(self) -> None:
@@ -169,6 +191,7 @@ class _Progress:
         self._is_shown = False
 
     def say(self, words: str) -> None:
+        """Write it, unless something was written just now."""
         if perf_counter() - self._said_at < SAY_EVERY_S:
             return
         self._said_at = perf_counter()
@@ -182,6 +205,7 @@ class _Progress:
         self._is_shown = is_terminal
 
     def clear(self) -> None:
+        """Make room for what stays."""
         if self._is_shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._is_shown = False

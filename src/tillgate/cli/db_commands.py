@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from tillgate.cli.parsers import command, count
 
@@ -10,14 +11,16 @@ Commands = argparse._SubParsersAction  # the type that argparse gives out
 BATCH = 5000
 DAYS, DAYS_MIN = 90, 7
 """How old what merchants were told has to be: ours; at least what `store.trim` allows."""
+ARCHIVE_DAYS_MIN = 400
+"""How old payments have to be: at least what `store.archive` allows, and so by default."""
 
 
 def add_db(commands: Commands[argparse.ArgumentParser]) -> None:
     """All of them."""
     parser = commands.add_parser(
         "db",
-        help="upgrade, check and copy the database",
-        description="Upgrade, check and copy the database.",
+        help="upgrade, check, copy, trim and archive the database",
+        description="Upgrade, check, copy, trim and archive the database.",
         epilog="examples:\n  tillgate db ACTION --help",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -26,6 +29,7 @@ def add_db(commands: Commands[argparse.ArgumentParser]) -> None:
     _check(actions)
     _copy(actions)
     _trim(actions)
+    _archive(actions)
 
 
 def _upgrade(actions: Commands[argparse.ArgumentParser]) -> None:
@@ -108,7 +112,7 @@ def _trim(actions: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--older-than",
-        type=_days,
+        type=_days_from(DAYS_MIN),
         default=DAYS,
         metavar="DAYS",
         help=f"at least {DAYS_MIN}, for retries and streams reach back (default: {DAYS})",
@@ -116,10 +120,44 @@ def _trim(actions: Commands[argparse.ArgumentParser]) -> None:
     _add_store(parser)
 
 
-def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and DAYS_MIN <= int(text) <= 36_500):
-        raise argparse.ArgumentTypeError(f"a whole number of days from {DAYS_MIN} is needed")
-    return int(text)
+def _archive(actions: Commands[argparse.ArgumentParser]) -> None:
+    def run(arguments: argparse.Namespace) -> int:
+        from tillgate.cli.db_archive import archive
+
+        return archive(arguments)
+
+    parser = command(
+        actions,
+        "archive",
+        "move the histories of payments that are long over, and of their refunds, to a file of"
+        " gzipped JSON lines; rows of payments, refunds and keys stay, and so does whatever is"
+        " open, unresolved or young. On PostgreSQL beside gateways, on SQLite with the gateway"
+        " stopped (exit 1: it could not be done; what is gone is in the file)",
+        "tillgate db archive --plan\ntillgate db archive --to /archive\n"
+        "tillgate db archive --to /archive --older-than 800 --store postgresql://tillgate@db1/tillgate",
+        run,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--to", metavar="FOLDER", help="where the file goes; made if it is not there")
+    what.add_argument("--plan", action="store_true", help="say how much would go, and stop")
+    parser.add_argument(
+        "--older-than",
+        type=_days_from(ARCHIVE_DAYS_MIN),
+        default=ARCHIVE_DAYS_MIN,
+        metavar="DAYS",
+        help=f"at least {ARCHIVE_DAYS_MIN}: a payment can be refunded for 365 days, and a refund is"
+        f" followed for some more (default: {ARCHIVE_DAYS_MIN})",
+    )
+    _add_store(parser)
+
+
+def _days_from(least: int) -> Callable[[str], int]:
+    def days(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= 36_500):
+            raise argparse.ArgumentTypeError(f"a whole number of days from {least} is needed")
+        return int(text)
+
+    return days
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
