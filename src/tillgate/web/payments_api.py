@@ -191,6 +191,9 @@ class PaymentsApi:
                 path="/v1/payments/{id}/events",
                 group=GROUP,
                 summary="Read a payment's timeline",
+                description="More than a year after a payment its older steps may be in a file of"
+                " the operator's: then the first one here is of the kind `archived`, with the"
+                " number of `steps` that it stands for and the name of the `file`.",
                 permission=Permission.READ,
                 path_params=PAYMENT_ID,
                 answers=(Answer(status=200, description="Oldest first.", body=EventRows),),
