@@ -25,7 +25,10 @@ from tillgate.store.sqlite import open_sqlite
 
 
 @pytest.fixture
-def run(capsys):
+def run(capsys, monkeypatch):
+    """Runs a command; progress is not told, also where the machine is slow."""
+    monkeypatch.setattr("tillgate.cli.db.SAY_EVERY_S", 3600.0)
+
     def command(*words):
         status = main(["db", *map(str, words)])
         return status, *capsys.readouterr()
