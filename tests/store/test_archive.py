@@ -35,6 +35,7 @@ from tillgate.core.model import Notified
 from tillgate.store import KeyHeld, OrderHeld, ended, schema
 from tillgate.store.archive import Moved, plan
 from tillgate.store.archive_file import name_of
+from tillgate.store.migrate import HEAD
 from tillgate.store.rows import to_microseconds
 
 CUT_AT = to_microseconds(CUT)
@@ -64,7 +65,7 @@ def test_a_line_holds_all_that_is_known_but_no_code(open_store, tmp_path):
         _, file = await run(store, tmp_path)
         text = gzip.decompress(file.path.read_bytes()).decode()
         header, line = map(json.loads, text.splitlines())
-        assert header == {"archive": "tillgate payments that are long over, 1", "schema": "0009"}
+        assert header == {"archive": "tillgate payments that are long over, 1", "schema": HEAD}
         row = line["payment"]
         left_out = {"pay_body", "code_fingerprint"}
         assert set(row) == set(schema.payment.columns.keys()) - left_out

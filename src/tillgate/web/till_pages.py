@@ -109,9 +109,7 @@ class TillPages:
             terminal_id=first["terminal_id"],
             places=places,
             currency=currency,
-            currencies=sorted(
-                {currency, merchant.settlement_currency, *CURRENCY_OF_REGION.values()}
-            ),
+            currencies=sorted(currencies),
         )
 
 
