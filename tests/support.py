@@ -406,9 +406,8 @@ async def sandbox(**changes: Any) -> AsyncIterator[str]:
         signing_key=network_key(),
         acquirers={CLIENT_ID: ring(acquirer_key())},
         wallets=load_wallets(),
-        **changes,
     )
-    app = create_app(settings, SystemClock())
+    app = create_app(replace(settings, **changes), SystemClock())
     async with serving(app, listen(Address("127.0.0.1", 0))) as url:
         yield url
 

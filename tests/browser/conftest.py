@@ -69,18 +69,17 @@ def watch() -> Watch:
 @pytest.fixture
 def new_context(chromium: Browser, watch: Watch) -> Iterator[Callable[..., BrowserContext]]:
     """Makes another person's browser: own cookies, own storage, watched like the first."""
-    with ExitStack() as stack:
 
-        def make(**options: Any) -> BrowserContext:
-            size = {"width": TILL[0], "height": TILL[1]}
-            settings = {"viewport": size, "locale": "en-GB", "color_scheme": "light"}
-            context = chromium.new_context(**(settings | options))
-            stack.callback(context.close)
-            context.set_default_timeout(LIMIT_S * 1000)
-            watch.over(context)
-            return context
+    def make(**options: Any) -> BrowserContext:
+        size = {"width": TILL[0], "height": TILL[1]}
+        settings = {"viewport": size, "locale": "en-GB", "color_scheme": "light"}
+        context = chromium.new_context(**(settings | options))
+        context.set_default_timeout(LIMIT_S * 1000)
+        watch.over(context)
+        return context
 
-        yield make
+    yield make
+    watch.end()
     assert not watch.unexpected(), "\n".join(watch.unexpected())
 
 
@@ -158,6 +157,7 @@ def run_sandbox(portal: BlockingPortal, watch: Watch) -> Iterator[Callable[..., 
             return Sandbox(url)
 
         yield start
+        watch.end()
 
 
 @pytest.fixture
@@ -180,6 +180,7 @@ def run_gateway(
             return Gateway(api.url, api.admin_url)
 
         yield start
+        watch.end()
 
 
 @pytest.fixture

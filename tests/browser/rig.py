@@ -45,6 +45,7 @@ class Watch:
 
     origins: set[str]
     problems: list[str] = field(default_factory=list)
+    _contexts: list[BrowserContext] = field(default_factory=list)
     _expected: list[str] = field(default_factory=list)
 
     def expect(self, pattern: str) -> None:
@@ -55,6 +56,7 @@ class Watch:
 
     def over(self, context: BrowserContext) -> None:
         """Listen to all pages of a context."""
+        self._contexts.append(context)
         context.add_init_script(
             "addEventListener('securitypolicyviolation', e => console.error("
             "'CSP: ' + e.effectiveDirective + ' refused ' + (e.blockedURI || 'inline')))"
@@ -63,6 +65,11 @@ class Watch:
         context.on("weberror", lambda error: self._note(f"an error: {error.error}"))
         context.on("request", self._request)
         context.on("response", self._response)
+
+    def end(self) -> None:
+        """Close all pages: their servers are about to go, which is no fault of theirs."""
+        for context in self._contexts:
+            context.close()
 
     def unexpected(self) -> list[str]:
         """Those that no test asked for."""
@@ -133,7 +140,7 @@ def shot(page: Page, name: str, *, is_whole: bool = False) -> None:
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             path = SHOTS / f"{name}-{view}-{scheme}.png"
-            page.screenshot(path=path, full_page=is_whole)
+            page.screenshot(path=path, full_page=is_whole, animations="disabled")
         over = page.evaluate(
             "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
         )

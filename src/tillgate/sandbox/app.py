@@ -35,11 +35,14 @@ from tillgate.sandbox.notifier import Notifier
 from tillgate.sandbox.open_platform import OpenPlatform
 from tillgate.sandbox.open_platform_api import PATH as OPEN_PLATFORM_PATH
 from tillgate.sandbox.open_platform_api import OpenPlatformApi
+from tillgate.sandbox.phone_api import PhoneApi
 from tillgate.sandbox.rules_api import RulesApi
+from tillgate.sandbox.same_origin import guarded
 from tillgate.sandbox.scripts import Scripts
 from tillgate.sandbox.signed_api import ALIPAY_PLUS_FOLDER, SignedApi
 from tillgate.sandbox.town import Town
 from tillgate.sandbox.town_clock import Alarm, TownClock
+from tillgate.sandbox.wallet_page import WalletPage
 from tillgate.sandbox.wallets import Wallets
 
 log = logging.getLogger(__name__)
@@ -93,6 +96,7 @@ class SandboxSettings:
         has_magic: whether amounts such as 77701 choose what is played (`plays.MAGIC`).
         direct: by names of `DIRECT` or `alipay_cn`, the wallets that can be called directly, too;
             what the open platform calls an app id is a Client-Id here.
+        framed_by: origins whose pages may show a customer's phone in a frame.
     """
 
     signing_key: SigningKey
@@ -105,6 +109,7 @@ class SandboxSettings:
     choices: Choices = DEFAULTS
     direct: dict[str, NetworkKeys] = field(default_factory=dict)
     has_magic: bool = True
+    framed_by: tuple[str, ...] = ()
 
 
 def random_digits(count: int) -> str:
@@ -140,18 +145,16 @@ def create_app(
         for each in sides:
             each.pulse.beat()
 
-    control = ControlApi(
-        Networks([each.network for each in sides]),
-        town,
-        settings.wallets,
-        record,
-        {each.network.name: each.notifier for each in sides},
-        clock,
-        beat,
-    )
+    networks = Networks([each.network for each in sides])
     rings = {name: keys for each in sides for name, keys in each.acquirers.items()}
-    rules = RulesApi(scripts, clock, record, rings, beat)
-    customers = CustomersApi(town, settings.wallets, clock)
+    notifiers = {each.network.name: each.notifier for each in sides}
+    apis = (
+        ControlApi(networks, town, settings.wallets, record, notifiers, clock, beat),
+        CustomersApi(town, settings.wallets, clock),
+        PhoneApi(networks, town, settings.wallets, scripts, clock, new_secret(8).hex(), beat),
+        RulesApi(scripts, clock, record, rings, beat),
+        WalletPage(settings.wallets, town, settings.framed_by),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -165,8 +168,8 @@ def create_app(
     app = Starlette(
         routes=[
             *(each.route for each in sides),
-            *(route for api in (control, customers, rules) for route in api.routes()),
-            *images_api.routes(),
+            *guarded(route for api in apis for route in api.routes()),
+            *guarded(images_api.routes()),
         ],
         lifespan=lifespan,
         exception_handlers={

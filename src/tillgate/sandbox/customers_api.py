@@ -123,7 +123,7 @@ class CustomersApi:
         self._town.change(customer.id, words)
         if balance is not None:
             self._town.ledger.set_balance(customer.id, balance)
-        return json_answer(self._customer_words(customer))
+        return json_answer(customer_words(customer, self._town))
 
     def _checked(self, asked: CodeRequest) -> tuple[CodeKind, Wallet, Customer]:
         if asked.kind not in ISSUED_KINDS:
@@ -169,22 +169,24 @@ class CustomersApi:
             "psp_id": wallet.psp_id,
             "currency": wallet.currency,
             "routing_number": wallet.routing_number,
-            "customers": [self._customer_words(customer) for customer in wallet.customers],
+            "customers": [customer_words(each, self._town) for each in wallet.customers],
         }
 
-    def _customer_words(self, customer: Customer) -> dict[str, Any]:
-        now = self._town.conditions[customer.id]
-        return {
-            "id": customer.id,
-            "name": customer.name,
-            "customer_id": customer.network_id,
-            "balance": self._town.ledger.balances[customer.id],
-            "confirm_above": now.confirm_above,
-            "status": now.status,
-            "is_kyc_done": now.is_kyc_done,
-            "limit_each": now.limit_each,
-            "limit_day": now.limit_day,
-            "count_day": now.count_day,
-            "has_pin": now.pin is not None,
-            "play": now.play,
-        }
+
+def customer_words(customer: Customer, town: Town) -> dict[str, Any]:
+    """What a tester sees of a customer: what they have left, and what their wallet asks."""
+    now = town.conditions[customer.id]
+    return {
+        "id": customer.id,
+        "name": customer.name,
+        "customer_id": customer.network_id,
+        "balance": town.ledger.balances[customer.id],
+        "confirm_above": now.confirm_above,
+        "status": now.status,
+        "is_kyc_done": now.is_kyc_done,
+        "limit_each": now.limit_each,
+        "limit_day": now.limit_day,
+        "count_day": now.count_day,
+        "has_pin": now.pin is not None,
+        "play": now.play,
+    }

@@ -276,7 +276,7 @@ class Network:
     def _placed(
         self, client_id: str, request: PayRequest, now: datetime, asked_at: datetime | None
     ) -> Payment:
-        strategy = request.settlement_strategy
+        strategy, merchant = request.settlement_strategy, request.order.merchant
         is_asked = self.choices.expiry_from is ExpiryFrom.REQUEST_TIME
         latest = (asked_at if is_asked and asked_at is not None else now) + ORDER_LIFE
         return Payment(
@@ -290,6 +290,8 @@ class Network:
             settlement_currency=strategy.settlement_currency
             if strategy is not None
             else request.payment_amount.currency,
+            merchant_name=merchant.merchant_name if merchant is not None else None,
+            description=request.order.order_description,
             masked_code=mask(request.payment_method.payment_method_id),
             notify_url=request.payment_notify_url,
             placed_at=now,

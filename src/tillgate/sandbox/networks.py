@@ -51,6 +51,15 @@ class Networks:
         each = [payment for network in self._networks for payment in network.orders.latest(count)]
         return sorted(each, key=lambda payment: payment.placed_at)[-count:]
 
+    def of_customer(self, customer_id: str, now: datetime) -> list[Payment]:
+        """A customer's last payments at whichever network, newest first."""
+        each = [
+            payment
+            for network in self._networks
+            for payment in network.orders.of_customer(customer_id, now)
+        ]
+        return sorted(each, key=lambda payment: payment.placed_at, reverse=True)
+
     def payment_count(self) -> int:
         """How many payments there are."""
         return sum(len(network.orders) for network in self._networks)

@@ -31,6 +31,12 @@ ROUTES: tuple[tuple[str, str, str, str | None], ...] = (
     ("post", IMAGE_PATH, "Draw a payment code as QR or Code 128", "Image"),
     ("get", "/sandbox/wallets", "Wallets, customers and what they have left", None),
     (
+        "get",
+        "/sandbox/customers/{customer_id}",
+        "A customer as their phone shows it: last payments, and what is armed for the next",
+        None,
+    ),
+    (
         "patch",
         "/sandbox/customers/{customer_id}",
         "Another balance, status, limit, PIN or play for a customer",

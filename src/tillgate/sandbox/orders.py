@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import islice
@@ -11,6 +12,9 @@ from itertools import islice
 from tillgate.alipayplus.messages import CancelRequest, InquiryRequest, RefundRequest
 from tillgate.core.errors import PaymentNotFound
 from tillgate.sandbox.payment import Payment, State
+
+OF_CUSTOMER_MAX = 50
+"""So many of a customer's payments are found by their name: what a phone lists."""
 
 
 class Orders:
@@ -22,6 +26,7 @@ class Orders:
         self._payments: dict[str, Payment] = {}
         self._latest: dict[tuple[str, str], str] = {}
         self._orders: dict[str, list[tuple[str, str]]] = {}  # by paymentRequestId
+        self._of_customer: dict[str, deque[str]] = {}
 
     def place(self, payment: Payment) -> None:
         """Its order is this payment from now on, though it is kept only once its wallet spoke."""
@@ -32,6 +37,9 @@ class Orders:
 
     def keep(self, payment: Payment) -> None:
         """The payment as it stands now."""
+        if payment.customer is not None and payment.payment_id not in self._payments:
+            own = self._of_customer.setdefault(payment.customer.id, deque(maxlen=OF_CUSTOMER_MAX))
+            own.append(payment.payment_id)
         self._payments[payment.payment_id] = payment
 
     def __getitem__(self, payment_id: str) -> Payment:
@@ -86,6 +94,11 @@ class Orders:
         """The last so many payments, oldest first."""
         newest_first = islice(reversed(self._payments.values()), count)
         return list(newest_first)[::-1]
+
+    def of_customer(self, customer_id: str, now: datetime) -> list[Payment]:
+        """A customer's last payments, oldest first."""
+        own = self._of_customer.get(customer_id, ())
+        return [self.as_of(self._payments[payment_id], now) for payment_id in own]
 
     def cancelled_among(self, payment_ids: Iterable[str]) -> list[str]:
         """Those of these payments that the acquirer has cancelled."""

@@ -65,6 +65,8 @@ class Payment:
         compared: what a repeat of the pay must agree with.
         settlement_currency: what the acquirer is paid in; `settled_value` its minor units, 0 until
             they are known.
+        merchant_name: who asks, as the acquirer names them; None: the message did not say.
+        description: of the order.
         notify_url: where to tell the final result; None: nowhere.
         expires_at: when an unpaid order is closed.
         result: what a repeated pay and an inquiry say of it.
@@ -88,6 +90,8 @@ class Payment:
     expires_at: datetime
     state: State
     result: Result
+    merchant_name: str | None = None
+    description: str = ""
     wallet: Wallet | None = None
     customer: Customer | None = None
     pay_to_value: int = 0

@@ -88,7 +88,7 @@ class RulesApi:
 
     async def list_rules(self, request: Request) -> Response:
         """Those in force and those that are over, in the order in which they speak."""
-        return json_answer({"rules": [_rule_words(rule) for rule in self._scripts.rules.values()]})
+        return json_answer({"rules": [rule_words(rule) for rule in self._scripts.rules.values()]})
 
     async def add_rules(self, request: Request) -> Response:
         """One rule, or a list of them: all or none."""
@@ -99,12 +99,12 @@ class RulesApi:
             _check(one, f"$[{i}]" if is_list else "$")
         if len(self._scripts.rules) + len(asked) > RULES_MAX:
             raise BadField(f"There are at most {RULES_MAX} rules; delete some.", path="$")
-        added = [_rule_words(self._scripts.add(one)) for one in asked]
+        added = [rule_words(self._scripts.add(one)) for one in asked]
         return json_answer({"rules": added} if is_list else added[0], 201)
 
     async def show_rule(self, request: Request) -> Response:
         """One, with how often it met a message."""
-        return json_answer(_rule_words(self._rule(request)))
+        return json_answer(rule_words(self._rule(request)))
 
     async def delete_rule(self, request: Request) -> Response:
         """It speaks no more."""
@@ -152,7 +152,7 @@ class RulesApi:
         self._scripts.clear()
         if asked.faults is not None:
             self._scripts.restart(asked.faults)
-        rules = [_rule_words(self._scripts.add(one)) for one in asked.rules]
+        rules = [rule_words(self._scripts.add(one)) for one in asked.rules]
         if move is not None:
             move()
         faults = _full(self._scripts.faults)
@@ -238,7 +238,8 @@ def _check(asked: RuleRequest, path: str) -> None:
         raise BadField("There is nothing to do.", path=f"{path}.do")
 
 
-def _rule_words(rule: Rule) -> dict[str, Any]:
+def rule_words(rule: Rule) -> dict[str, Any]:
+    """A rule as it was written, with what it has met."""
     words: dict[str, Any] = msgspec.to_builtins(rule.request)
     words |= {"times": rule.request.times, "skip": rule.request.skip}
     return {"id": rule.id, **words, "seen_count": rule.seen_count, "is_over": rule.is_over}
