@@ -85,10 +85,13 @@ async def headers_and_address(dice: random.Random, side: Side) -> None:
 
 
 def side_of_testers(answer: Answer) -> bool:
-    """A documented answer of the testers' side; whether it refuses."""
+    """A documented answer of the testers' side; whether it says nothing of its own."""
     if answer.status in (200, 201):
         assert answer.headers["content-type"] == "application/json"
         return False
+    if answer.status == 307:  # the front door, which leads people to a phone
+        assert answer.headers["location"].startswith("/wallet/")
+        return True
     assert answer.status in (400, 404, 405, 409, 422), answer
     assert answer.headers["content-type"] == "application/problem+json"
     told = answer.json if answer.body else {"status": answer.status, "detail": "HEAD", "code": "x"}

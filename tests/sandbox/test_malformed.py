@@ -60,7 +60,9 @@ def test_a_body_that_is_far_too_long_is_answered(keys, start, answered):
 
     async def work(rig):
         reader, writer = await asyncio.open_connection(URL(rig.url).host, URL(rig.url).port)
-        head = f"{start} HTTP/1.1\r\nHost: x\r\nClient-Id: {CLIENT}\r\nConnection: close\r\n"
+        head = (
+            f"{start} HTTP/1.1\r\nHost: localhost\r\nClient-Id: {CLIENT}\r\nConnection: close\r\n"
+        )
         writer.write(f"{head}Content-Length: {MEGABYTE}\r\n\r\n".encode() + b" " * MEGABYTE)
         await writer.drain()
         got = await reader.read()

@@ -8,16 +8,18 @@ here would make their page one of ours (DNS rebinding). Callers that are no brow
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tillgate.core.errors import RequestError
-from tillgate.sandbox.control_words import problem
+from tillgate.sandbox.control_words import body_of, problem
 
 CHANGE_NOTHING = ("GET", "HEAD", "OPTIONS")
 OUR_SITES = ("same-origin", "none")
@@ -53,7 +55,12 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on, or refuse."""
         error = refusal(scope)
-        await (self._app if error is None else problem(error))(scope, receive, send)
+        if error is None:
+            await self._app(scope, receive, send)
+            return
+        with contextlib.suppress(RequestError):  # it is refused for who sent it
+            await body_of(Request(scope, receive))  # or the caller is cut off while writing
+        await problem(error)(scope, receive, send)
 
 
 def refusal(scope: Scope) -> RequestError | None:

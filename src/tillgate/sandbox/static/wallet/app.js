@@ -6,7 +6,7 @@ import { openDrawer, showDrawer } from "./drawer.js";
 import { follow } from "./live.js";
 import { money } from "./money.js";
 import { showPast } from "./past.js";
-import { openSheets, showAsked } from "./sheet.js";
+import { openSheets, showAsked, showTimeLeft } from "./sheet.js";
 import { forgetNews, tellNews } from "./told.js";
 
 const customer = document.body.dataset.customer;
@@ -29,7 +29,8 @@ function told(view) {
   say(part("balance"), money(view.customer.balance));
   if (view.payments.some(isUsedBy)) renewCode();
   tellNews(view);
-  showAsked(view, heard.now);
+  showAsked(view);
+  showTimeLeft(heard.now);
   showPast(view);
   showDrawer(view);
 }
@@ -49,3 +50,4 @@ showCodes(customer, sandboxTime);
 const look = follow(`/customers/${encodeURIComponent(customer)}`, told, away);
 openSheets(look);
 openDrawer(customer, look);
+setInterval(() => showTimeLeft(sandboxTime()), 500);

@@ -41,18 +41,21 @@ export function openSheets(look) {
   }
 }
 
-/** What waits now, oldest first, by the sandbox's time in milliseconds. */
-export function showAsked(view, now) {
+/** How long the customer has, by the sandbox's time in milliseconds. */
+export function showTimeLeft(now) {
+  if (!payment || now === null) return;
+  const left = Math.max(0, Math.ceil((Date.parse(payment.expires_at) - now) / 1000));
+  say(part("sheet-left"), `${left} s left to decide`);
+}
+
+/** What waits now, oldest first. */
+export function showAsked(view) {
   asked = view.payments.filter((each) => each.status === "in_process").reverse();
   hasPin = view.customer.has_pin;
-  const put_off = putOff();
-  const next = asked.find((each) => !put_off.includes(each.payment_id)) ?? null;
+  const postponed = putOff();
+  const next = asked.find((each) => !postponed.includes(each.payment_id)) ?? null;
   if (payment && !asked.some((each) => each.payment_id === payment.payment_id)) close();
   if (!payment && next) open(next);
-  if (payment) {
-    const left = Math.max(0, Math.ceil((Date.parse(payment.expires_at) - now) / 1000));
-    say(part("sheet-left"), `${left} s left to decide`);
-  }
   const waiting = asked.find((each) => each.payment_id !== payment?.payment_id);
   part("asked").hidden = !waiting;
   if (waiting) say(part("asked-what"), `${ownAmount(waiting)} to ${merchantOf(waiting)}`);
