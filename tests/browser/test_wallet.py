@@ -275,6 +275,33 @@ def test_refunds_come_back_one_by_one(phone_of, shop):
     accessible(phone.page)
 
 
+def test_the_last_five_payments_are_shown_and_all_on_wish(phone_of, shop, town):
+    for _ in range(7):
+        shop.pay(town.code(customer=MINJI), wait_s=10)
+    phone = phone_of(MINJI)
+    expect(phone.past).to_have_count(5)
+    phone.page.get_by_role("button", name="Show all 7").click()
+    expect(phone.past).to_have_count(7)
+    expect(phone.past.nth(5)).to_be_focused()
+
+
+def test_two_tabs_agree(phone_of, shop, town, context, watch):
+    watch.expect("status of 409")
+    phone = phone_of()
+    phone.asked(shop)
+    other = Phone(context.new_page(), town)
+    expect(other.sheet).to_be_visible()
+    other.page.route("**/sandbox/customers/*", lambda route: route.abort())  # it stays behind
+    watch.expect("ERR_FAILED")
+    phone.approve.click()
+    expect(phone.told).to_contain_text("Paid")
+    other.decline.click()
+    expect(other.sheet.get_by_role("alert")).to_contain_text("nobody can confirm or decline it")
+    other.page.unroute_all()
+    expect(other.sheet).to_be_hidden()
+    expect(other.told).to_contain_text("Paid")
+
+
 # --- The net is gone
 
 
@@ -475,6 +502,31 @@ def test_names_are_text_whatever_they_say(page, run_sandbox, run_gateway):
     shot(page, "wallet/long-names")
 
 
+def test_amounts_are_written_with_their_currency_s_decimals_and_sign(page, town):
+    page.goto(f"{town.url}/wallet/{MINJI}")
+    module = page.locator("script[type=module]").get_attribute("src").replace("app.js", "money.js")
+
+    def ran(words, *values):
+        script = f"async ([path, values]) => (await import(path)).{words}(...values)"
+        return page.evaluate(script, [module, values])
+
+    for currency, value, exponent, said in (
+        ("JPY", 12300, 0, "¥12 300 JPY"),
+        ("CNY", 5, 2, "¥0.05 CNY"),
+        ("USD", 850, 2, "US$ 8.50"),
+        ("KRW", 1, 0, "₩1"),
+        ("MYR", 100000, 2, "RM 1 000.00"),
+        ("KWD", 1234567, 3, "1 234.567 KWD"),
+    ):
+        amount = {"currency": currency, "value": value, "exponent": exponent}
+        assert re.sub(r"\s", " ", ran("money", amount)) == said
+    for typed, exponent, value in (
+        ("12", 2, 1200), ("1 234.5", 2, 123450), ("1,234.56", 2, 123456), ("0.05", 2, 5),
+        ("12", 0, 12), ("1.5", 0, None), ("1.234", 2, None), ("-1", 2, None), ("", 2, None),
+    ):  # fmt: skip
+        assert ran("minorUnits", typed, exponent) == value, typed
+
+
 def test_nothing_moves_for_whom_motion_is_a_trouble(page, town, shop):
     page.emulate_media(reduced_motion="reduce")
     phone = Phone(page, town)
@@ -499,5 +551,5 @@ def test_the_phone_folds_to_one_column_on_a_narrow_screen(page, town):
     expect(page.get_by_role("link", name="GCash")).to_be_visible()
     page.get_by_text("Tester's drawer").click()
     expect(phone.drawer.get_by_role("button", name="Arm")).to_be_visible()
-    shot(page, "wallet/unfolded", is_whole=True)
+    page.screenshot(path=SHOTS / "wallet/unfolded-phone-light.png", full_page=True)
     accessible(page)

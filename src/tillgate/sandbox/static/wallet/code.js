@@ -17,13 +17,14 @@ let clock = () => null; // the sandbox's time now; null: not known yet
 let renewing = false;
 let retryAt = 0;
 let maskTimer = null;
+let isOpen = false; // whether the digits can be read
 let customer = null;
 
 /** Shows codes of this customer from now on. `now` gives the sandbox's time in milliseconds. */
 export function showCodes(customerId, now) {
   customer = customerId;
   clock = now;
-  digits.addEventListener("click", () => (digits.getAttribute("aria-pressed") === "true" ? mask() : reveal()));
+  digits.addEventListener("click", () => (isOpen ? mask() : reveal()));
   document.addEventListener("visibilitychange", () => (document.hidden ? mask() : tick()));
   setInterval(tick, 250);
 }
@@ -101,8 +102,11 @@ function mask() {
   write("·".repeat(shown ? shown.text.length : 24), false);
 }
 
-function write(text, isOpen) {
+function write(text, isReadable) {
+  isOpen = isReadable;
   say(part("digits-shown"), text.replace(/(.{4})(?=.)/g, "$1 "));
-  digits.setAttribute("aria-pressed", String(isOpen));
   say(part("digits-do"), isOpen ? "Hide" : "Show");
+  // Nobody wants to hear two dozen dots.
+  if (isOpen) digits.removeAttribute("aria-label");
+  else digits.setAttribute("aria-label", "Show the digits of the code");
 }
