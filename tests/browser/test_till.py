@@ -237,8 +237,9 @@ def test_what_is_no_payment_code_is_refused_and_scanned_again(till, town, watch,
 
 def test_when_nobody_knows_it_says_so_and_the_end_is_the_true_one(till, town, demo):
     for api, lost in (("inquiryPayment", "reply"), ("notifyPayment", "request")):
-        town.ask("POST", "/rules", {"on": {"api": api}, "do": {"lose": lost}})
-    town.ask("POST", "/rules", {"on": {"api": "pay"}, "do": {"result": "UNKNOWN_EXCEPTION"}})
+        town.ask("POST", "/rules", {"on": {"api": api}, "do": {"lose": lost}, "times": 99})
+    unknown = {"on": {"api": "pay"}, "do": {"result": "UNKNOWN_EXCEPTION"}, "times": 99}
+    town.ask("POST", "/rules", unknown)
     till.sells(town.code(wallet="kakaopay"))
     till.shows("unknown")
     assert "must not pay again" in till.reads()
