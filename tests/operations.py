@@ -9,7 +9,7 @@ from typing import Any, cast
 from tillgate.web.codes_api import CodesApi
 from tillgate.web.keys_api import KeysApi
 from tillgate.web.operations import Operation
-from tillgate.web.operator_api import OperatorApi
+from tillgate.web.operator_api import OperatorApi, also_for_operators
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.refund_judgements import RefundJudgements
@@ -37,6 +37,7 @@ def merchant_operations() -> list[Operation]:
 def operator_operations() -> list[Operation]:
     """What operators call."""
     return [
+        *also_for_operators(merchant_operations()),
         *OperatorApi(_NOTHING, _NOTHING, _NOTHING, ()).operations(),
         *RefundJudgements(_NOTHING, _NOTHING, _NOTHING).operations(),
         *RegistryApi(_NOTHING, _NOTHING, _NOTHING).operations(),

@@ -46,13 +46,17 @@ from tillgate.store.sqlite import open_sqlite
 from tillgate.web import notify_api
 from tillgate.web.app import create_app, metrics_answer
 from tillgate.web.codes_api import CodesApi
+from tillgate.web.console.attention import Attention
+from tillgate.web.console.frame import Frame
+from tillgate.web.console.one_payment import OnePayment
+from tillgate.web.console.payments import PaymentPages
 from tillgate.web.demo import DemoSignIn
 from tillgate.web.door import SessionDoor
 from tillgate.web.gate import KeyGate
 from tillgate.web.keys_api import KeysApi
 from tillgate.web.openapi import describe
 from tillgate.web.operations import Call, make_routes
-from tillgate.web.operator_api import OperatorApi
+from tillgate.web.operator_api import OperatorApi, also_for_operators
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
 from tillgate.web.reference import reference_routes
@@ -216,6 +220,7 @@ def build_gateway(
         *CodesApi(routes).operations(),
     ]
     operators = [
+        *also_for_operators(operations),
         *OperatorApi(store, interventions, follower, list(by_section)).operations(),
         *RefundJudgements(store, refunds, follower).operations(),
         *RegistryApi(store, registry, clock).operations(),
@@ -246,6 +251,13 @@ def build_gateway(
         title="Console",
         by_itself=signs_in("demo-operator", Role.OPERATOR),
     )
+    attention = Attention(store, clock)
+    frame = attention.frame = Frame(site, operators_door, attention.count)
+    console = [
+        *PaymentPages(frame, store, registry, list(by_section)).routes(),
+        *OnePayment(frame, store, registry, by_section, clock).routes(),
+        *attention.routes(),
+    ]
     everybodys = [
         *make_routes(operations, gate, metrics.answered, note),
         *reference_routes(describe("Tillgate", operations)),
@@ -259,6 +271,7 @@ def build_gateway(
         *reference_routes(describe("Tillgate for operators", operators), "/admin"),
         Route("/metrics", metrics_answer(siblings.text), methods=["GET"]),
         *operators_sign_in.routes(),
+        *console,
         *site.routes(),
     ]
     return Gateway(

@@ -36,7 +36,13 @@ def run(capsys, monkeypatch):
     return command
 
 
-SINCE_0008 = ("DROP INDEX IF EXISTS ix_refund_status", "DROP TABLE account", "DROP TABLE session")
+SINCE_0008 = (
+    *(
+        f"DROP INDEX IF EXISTS {name}"
+        for name in ("ix_refund_status", "ix_refund_refund_id", "ix_payment_not_well")
+    ),
+    *("DROP TABLE account", "DROP TABLE session"),
+)
 """What later migrations made is gone."""
 
 

@@ -11,6 +11,10 @@ from tillgate.ids import first_id
 from tillgate.store import Sql, Store
 from tillgate.store.rows import PAYMENT_COLUMNS, to_microseconds, to_payment
 
+NOT_WELL = (Status.FAILED, Status.CANCELLING, Status.CANCELLED, Status.UNRESOLVED)
+IS_NOT_WELL = f"status IN ({', '.join(repr(each.value) for each in NOT_WELL)})"
+"""The words of the index `ix_payment_not_well`: a statement that repeats them can use it."""
+
 _MILLISECOND = timedelta(milliseconds=1)
 _SELECT = f"SELECT {', '.join(PAYMENT_COLUMNS)} FROM payment"
 
@@ -20,6 +24,7 @@ class Wanted:
     """Which payments; None is any. Times are aware UTC.
 
     Attributes:
+        merchants: one of these.
         payment_ids: the network's id, with each connector that may have given it.
         before: the payment that the page before ended with.
         placed_from: not earlier.
@@ -27,6 +32,7 @@ class Wanted:
     """
 
     merchant_id: str | None = None
+    merchants: Sequence[str] = ()
     store_id: str | None = None
     terminal_id: str | None = None
     merchant_order_id: str | None = None
@@ -75,10 +81,16 @@ def select_payments(wanted: Wanted, limit: int) -> Sql:
     ):
         if value is not None:
             also(f"{column} = ?", value)
+    if wanted.merchants:
+        also(f"merchant_id IN ({_marks(wanted.merchants)})", *wanted.merchants)
     if wanted.payment_id is not None:
         # Unique for each connector: with their names the index leads straight to it.
         also(f"connector IN ({_marks(wanted.connectors)})", *wanted.connectors)
         also("payment_id = ?", wanted.payment_id)
+    if set(wanted.statuses) == {Status.PENDING}:
+        also("next_action_at IS NOT NULL")  # few have one, and an index holds them
+    if wanted.statuses and set(wanted.statuses) <= set(NOT_WELL):
+        also(IS_NOT_WELL)
     if wanted.statuses:
         also(f"status IN ({_marks(wanted.statuses)})", *wanted.statuses)
     if wanted.placed_from is not None:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    literal_column,
 )
 
 metadata = MetaData(
@@ -115,6 +116,18 @@ Index(
 )
 Index("ix_payment_merchant", payment.c.merchant_id, payment.c.payment_request_id)
 
+# What the console looks for. A payment that goes well never enters it.
+_is_not_well = payment.c.status.in_(
+    [literal_column(f"'{word}'") for word in ("FAILED", "CANCELLING", "CANCELLED", "UNRESOLVED")]
+)
+Index(
+    "ix_payment_not_well",
+    payment.c.status,
+    payment.c.payment_request_id,
+    sqlite_where=_is_not_well,
+    postgresql_where=_is_not_well,
+)
+
 payment_event = Table(
     "payment_event",
     metadata,
@@ -172,6 +185,13 @@ Index(
     refund.c.next_action_at,
     sqlite_where=refund.c.next_action_at.is_not(None),
     postgresql_where=refund.c.next_action_at.is_not(None),
+)
+
+Index(
+    "ix_refund_refund_id",
+    refund.c.refund_id,
+    sqlite_where=refund.c.refund_id.is_not(None),
+    postgresql_where=refund.c.refund_id.is_not(None),
 )
 
 refund_event = Table(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
@@ -36,6 +37,30 @@ class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     status: str
     why: Why
+
+
+_ALSO = {
+    "cancelPayment": ("cancelAnyPayment", "payment.cancel"),
+    "createRefund": ("refundAnyPayment", "payment.refund"),
+}
+"""What operators do as merchants do: its name here, and how the audit calls it."""
+
+
+def also_for_operators(operations: Sequence[Operation]) -> list[Operation]:
+    """Those of merchants' operations that operators have, too, for any payment."""
+    return [
+        replace(
+            each,
+            name=_ALSO[each.name][0],
+            act=_ALSO[each.name][1],
+            path=f"/admin{each.path}",
+            group=GROUP,
+            permission=Permission.ADMIN,
+            links={},
+        )
+        for each in operations
+        if each.name in _ALSO
+    ]
 
 
 class OperatorApi:

@@ -81,7 +81,7 @@ class SignInPages:
         check_origin(request)
         token = self._door.token(request)
         if token is not None:
-            check_csrf(token, (await _form_of(request)).get("csrf", ""))
+            check_csrf(token, (await form_of(request)).get("csrf", ""))
             await self._people.sign_out(token)
         answer = RedirectResponse("/sign-in", 303)
         self._door.let_out(answer)
@@ -89,7 +89,7 @@ class SignInPages:
 
     async def _try(self, request: Request) -> Response:
         check_origin(request)
-        form = await _form_of(request)
+        form = await form_of(request)
         goes_to, name = self._target(form.get("next", "")), form.get("name", "")
         address = request.client.host if request.client else ""
         if self._tries.wait_s(address, self._clock.now()):
@@ -128,7 +128,12 @@ def to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"/sign-in?{urlencode({'next': path})}", 303)
 
 
-async def _form_of(request: Request) -> dict[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form.
+
+    Raises:
+        Problem: it is too large, or cannot be read.
+    """
     body = b""
     async for chunk in request.stream():
         body += chunk

@@ -1,0 +1,153 @@
+// The console is the server's pages; this makes the first page of the list live, asks before
+// anything is changed, and changes it through the operators' API.
+
+const csrf = document.querySelector('meta[name="csrf"]').content;
+const $ = (id) => document.getElementById(id);
+const LIVE_MS = 2000;
+
+// --- The live list: the same rows again, never more than a page of them
+
+async function renew() {
+  const live = $("live");
+  if (!live?.dataset.live || document.hidden) return;
+  const address = new URL(location.href);
+  address.searchParams.set("part", "rows");
+  try {
+    const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
+    if (answer.type === "opaqueredirect") return location.reload(); // signed out
+    if (!answer.ok) throw new Error(answer.status);
+    const text = await answer.text();
+    if (live.dataset.empty) return text.trim() && location.reload();
+    const rows = $("rows");
+    const made = document.createElement("tbody");
+    made.innerHTML = text; // the server's own escaped markup
+    if (made.innerHTML !== rows.innerHTML && !rows.contains(document.activeElement)) {
+      const known = new Set([...rows.rows].map((row) => row.querySelector("a").href));
+      for (const row of made.rows) if (!known.has(row.querySelector("a").href)) row.className = "new";
+      rows.replaceChildren(...made.rows);
+      older(rows, Number(live.dataset.page));
+    }
+    live.textContent = "Live";
+  } catch {
+    live.textContent = "No answer from the gateway: this list is not live.";
+  }
+}
+// Where a whole page stands there are older ones: they follow its last row.
+function older(rows, page) {
+  if (rows.rows.length < page) return;
+  const address = new URL(location.href);
+  address.searchParams.set("cursor", rows.rows[page - 1].querySelector("a").textContent);
+  $("older").querySelector("a").href = address;
+  $("older").hidden = false;
+}
+
+if ($("live")?.dataset.live) {
+  const again = () => renew().finally(() => setTimeout(again, LIVE_MS));
+  setTimeout(again, LIVE_MS);
+}
+
+// --- Acts: asked about, then done through the API, which writes them into the audit
+
+export async function call(method, path, body, headers = {}) {
+  const sent = { "X-CSRF-Token": csrf, Accept: "application/json", ...headers };
+  if (body !== undefined) sent["Content-Type"] = "application/json";
+  const data = body === undefined ? undefined : JSON.stringify(body);
+  const answer = await fetch(path, { method, headers: sent, body: data, credentials: "same-origin" });
+  if (answer.status === 401) location.reload();
+  const told = answer.status === 204 ? null : await answer.json();
+  if (!answer.ok) throw new Error(told.detail);
+  return told;
+}
+
+// Ask, with fields perhaps; `act(values)` is done on yes, and what it throws is said in the dialog.
+export function sure({ title, what, yes, fields = [], act }) {
+  const [dialog, form] = [$("sure"), $("sure").querySelector("form")];
+  [$("sure-title").textContent, $("sure-what").textContent, $("sure-yes").textContent] = [title, what, yes];
+  $("sure-told").hidden = true;
+  $("sure-fields").replaceChildren(...fields.flatMap(fieldOf));
+  form.onsubmit = async (event) => {
+    if (event.submitter?.value !== "yes") return;
+    event.preventDefault();
+    $("sure-yes").disabled = true;
+    try {
+      const done = await act(Object.fromEntries(new FormData(form)));
+      if (done !== false) location.reload();
+    } catch (error) {
+      $("sure-told").textContent = error.message;
+      $("sure-told").hidden = false;
+    } finally {
+      $("sure-yes").disabled = false;
+    }
+  };
+  dialog.showModal();
+}
+
+function fieldOf({ name, label, options, ...attributes }) {
+  const [words, field] = [document.createElement("label"), document.createElement(options ? "select" : "input")];
+  words.textContent = label;
+  words.htmlFor = field.id = `sure-${name}`;
+  field.name = name;
+  field.required = true;
+  for (const each of options ?? []) field.append(new Option(each, each));
+  Object.assign(field, attributes);
+  return [words, field];
+}
+
+const one = document.querySelector(".one");
+const path = one && `/admin/v1/payments/${one.dataset.payment}`;
+const why = { name: "why", label: "The evidence (stands in the timeline)", maxLength: 500 };
+const drawn = () => crypto.randomUUID?.() ?? String(Math.random()).slice(2) + Date.now();
+
+const ACTS = {
+  cancel: () => ({
+    title: "Cancel this payment?",
+    what: "The customer gets everything back. This cannot be undone.",
+    yes: "Cancel it",
+    act: () => call("POST", `${path}/cancel`, undefined, { Prefer: "wait=10" }),
+  }),
+  refund: ({ rest }) => {
+    const [key, places] = [`console-${drawn()}`, Number(one.dataset.places)];
+    const most = (Number(rest) / 10 ** places).toFixed(places);
+    const pattern = places ? `[0-9]{1,12}([.][0-9]{1,${places}})?` : "[0-9]{1,12}";
+    return {
+      title: "Refund this payment?",
+      what: `The customer gets it back in the wallet. At most ${most} ${one.dataset.currency}.`,
+      yes: "Refund",
+      fields: [{ name: "amount", label: `Amount in ${one.dataset.currency}`, inputMode: "decimal", value: most, pattern }],
+      act({ amount }) {
+        const [whole, part = ""] = amount.split(".");
+        const value = Number(whole + part.padEnd(places, "0"));
+        const body = { amount: { currency: one.dataset.currency, value } };
+        return call("POST", `${path}/refunds`, body, { "Idempotency-Key": key, Prefer: "wait=10" });
+      },
+    };
+  },
+  resolve: () => ({
+    title: "What became of it?",
+    what: "Say it only when you know it: tills and merchants are told what you say.",
+    yes: "Say so",
+    fields: [{ name: "status", label: "It is", options: ["SUCCEEDED", "FAILED", "CANCELLED"] }, why],
+    act: (values) => call("POST", `${path}/resolve`, values),
+  }),
+  "resolve-refund": ({ refund, version }) => ({
+    title: "What became of the refund?",
+    what: "Say it only when you know it: a refund that FAILED may be asked for again.",
+    yes: "Say so",
+    fields: [{ name: "status", label: "It is", options: ["SUCCEEDED", "FAILED"] }, why],
+    act: (values) => call("POST", `${path}/refunds/${refund}/resolve`, { ...values, version: Number(version) }),
+  }),
+};
+
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("button[data-act], button[data-copy]");
+  if (button?.dataset.act in ACTS) sure(ACTS[button.dataset.act](button.dataset));
+  else if (button?.dataset.copy) {
+    await navigator.clipboard?.writeText(button.dataset.copy);
+    button.firstChild.textContent = "Copied";
+  }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, select, textarea")) return;
+  event.preventDefault();
+  $("q").focus();
+});
