@@ -222,7 +222,7 @@ async def gateway(folder: Path, network_url: str, **changes: Any) -> AsyncIterat
     listener = listen(Address("127.0.0.1", 0))
     settings = replace(gateway_settings(folder, network_url), **changes)
     admin = listen(Address("127.0.0.1", 0))
-    built = build_gateway(settings, url_of(listener))
+    built = build_gateway(settings, url_of(listener), admin_url=url_of(admin))
     app = ByPort(built.app, built.admin, port_of(admin))
     async with serving(app, listener, admin) as url, aiohttp.ClientSession() as session:
         yield Api(url, session, built.on_stop, url_of(admin))

@@ -64,6 +64,7 @@ class SandboxConfig:
     notify_delay_s: float
     latency_s: float
     has_magic: bool
+    is_demo: bool
     choices: dict[str, str]
     direct: dict[str, tuple[SigningKey, dict[str, KeyRing]]]
 
@@ -119,6 +120,7 @@ def load_sandbox(environ: Mapping[str, str], file: Path | None) -> SandboxConfig
         notify_delay_s=source.seconds("sandbox", "notify_delay_s"),
         latency_s=source.seconds("sandbox", "latency_s"),
         has_magic=source.one_of("sandbox", "magic_amounts", ("on", "off")) == "on",
+        is_demo=source.one_of("pages", "demo", ("on", "off")) == "on",
         choices={
             name: source.one_of("sandbox", name, words) for name, (_, words) in CHOICES.items()
         },

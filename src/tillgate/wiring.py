@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ from tillgate.gateway.streams import Streams
 from tillgate.gateway.webhook_office import WebhookOffice
 from tillgate.gateway.webhooks import Deliverer
 from tillgate.ids import draw_permille, new_id, new_secret, new_token
-from tillgate.pages import Site
+from tillgate.pages import LOCAL_FRAMES, Site
 from tillgate.store import Store
 from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.registry import audit
@@ -51,6 +51,7 @@ from tillgate.web.console.frame import Frame
 from tillgate.web.console.one_payment import OnePayment
 from tillgate.web.console.payments import PaymentPages
 from tillgate.web.demo import DemoSignIn
+from tillgate.web.demo_page import DemoPage
 from tillgate.web.door import SessionDoor
 from tillgate.web.gate import KeyGate
 from tillgate.web.keys_api import KeysApi
@@ -72,9 +73,6 @@ from tillgate.webhook_transport import HttpWebhookTransport
 
 log = logging.getLogger(__name__)
 
-LOCAL_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")
-"""Who may show the demonstration's pages in a frame: its other addresses."""
-
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -89,9 +87,10 @@ class Gateway:
 
 
 def build_gateway(
-    settings: GatewaySettings, listen_url: str, place: Place | None = None
+    settings: GatewaySettings, listen_url: str, place: Place | None = None, admin_url: str = ""
 ) -> Gateway:
-    """Everything `serve` runs; `place` is a worker's among its siblings.
+    """Everything `serve` runs; `place` is a worker's among its siblings, `admin_url` where
+    operators reach it.
 
     Raises:
         StoreError: the store cannot be opened, or another process serves from it.
@@ -251,6 +250,11 @@ def build_gateway(
         title="Console",
         by_itself=signs_in("demo-operator", Role.OPERATOR),
     )
+    demo_pages = (
+        DemoPage(site, store, admin_url, _origin(settings.connectors)).routes()
+        if settings.is_demo
+        else []
+    )
     attention = Attention(store, clock)
     frame = attention.frame = Frame(site, operators_door, attention.count)
     console = [
@@ -263,7 +267,8 @@ def build_gateway(
         *reference_routes(describe("Tillgate", operations)),
         *notify_api.NotifyApi(notifications).routes(),
         *tills_sign_in.routes(),
-        *TillPages(site, tills_door, registry).routes(),
+        *TillPages(site, tills_door, registry, is_demo=settings.is_demo).routes(),
+        *demo_pages,
         *site.routes(),
     ]
     admin = [
@@ -280,6 +285,12 @@ def build_gateway(
         on_stop=on_stop,
         on_hangup=routes.reload,
     )
+
+
+def _origin(connectors: Sequence[ConnectorSettings]) -> str:
+    """Where the network is, for the demonstration: its sandbox has a phone for each customer."""
+    parts = urlsplit(connectors[-1].base_url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _open_store(where: Path | PostgresUrl) -> Store:

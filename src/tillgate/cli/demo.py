@@ -175,8 +175,9 @@ def _both_sides(folder: Path, out: IO[str]) -> Iterator[_Sides]:
     if not settings.exists():
         write_folder(folder, Addresses(gateway="127.0.0.1:0", sandbox="127.0.0.1:0"))
     with contextlib.ExitStack() as children:
-        [sandbox] = children.enter_context(_child("sandbox", settings, {}))
-        reached = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox}
+        pages = {"TILLGATE_PAGES_DEMO": "on"}
+        [sandbox] = children.enter_context(_child("sandbox", settings, pages))
+        reached = {"TILLGATE_ALIPAY_PLUS_BASE_URL": sandbox} | pages
         gateway, admin = children.enter_context(_child("serve", settings, reached))
         till, operator = folder / "till.toml", folder / "operator.toml"
         api_key = _key(till, "api_key")
@@ -335,7 +336,11 @@ def _stay(sides: _Sides, folder: Path, out: IO[str]) -> None:
     command = "tillgate" if shutil.which("tillgate") else str(installed)
     print(
         f"""
-Both sides stay up. Pay the next one from another terminal:
+Both sides stay up. Pay the next one with a click, in a browser on this machine:
+
+  {sides.gateway}/          a phone, a till and the console side by side
+
+or from another terminal:
 
   export TILLGATE_TILL={folder / "till.toml"}
   {command} code --wallet kakaopay | {command} pay - --amount JPY:100 --order my-order-1

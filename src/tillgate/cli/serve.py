@@ -16,6 +16,7 @@ from tillgate import logs
 from tillgate.clock import SystemClock
 from tillgate.config import GatewaySettings, SandboxConfig, load_gateway, load_sandbox
 from tillgate.core.errors import ConfigError
+from tillgate.pages import LOCAL_FRAMES
 from tillgate.server import Address, listen, port_of, serve, url_of
 from tillgate.settings import parse_address
 from tillgate.workers import Supervisor
@@ -82,7 +83,7 @@ def _serve_here(
     place = None
     if arguments.worker is not None:
         place = Place(arguments.worker, arguments.workers, Path(arguments.siblings))
-    gateway = build_gateway(settings, url_of(listener), place)
+    gateway = build_gateway(settings, url_of(listener), place, url_of(admin))
     return serve(
         ByPort(gateway.app, gateway.admin, port_of(admin)),
         listener,
@@ -149,6 +150,7 @@ def sandbox_settings(config: SandboxConfig) -> app.SandboxSettings:
         notify_delay_s=config.notify_delay_s,
         latency_s=config.latency_s,
         has_magic=config.has_magic,
+        framed_by=LOCAL_FRAMES if config.is_demo else (),
         choices=Choices.of(config.choices),
         direct={
             name: app.NetworkKeys(signing_key=key, acquirers=acquirers)

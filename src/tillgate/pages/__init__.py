@@ -22,6 +22,9 @@ from starlette.routing import Route
 OURS = "tillgate.pages"
 """The package whose templates and static files every site has."""
 
+LOCAL_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")
+"""Who may show the demonstration's pages in a frame: pages of this machine."""
+
 mimetypes.add_type("text/javascript", ".js")
 mimetypes.add_type("application/wasm", ".wasm")
 

@@ -60,10 +60,14 @@ CURRENCY_OF_REGION = {
 class TillPages:
     """The page, with what it needs."""
 
-    def __init__(self, site: Site, door: Door, registry: Registry) -> None:
+    def __init__(
+        self, site: Site, door: Door, registry: Registry, *, is_demo: bool = False
+    ) -> None:
+        """In the demonstration the page beside it may hand over a code."""
         self._site = site
         self._door = door
         self._registry = registry
+        self._is_demo = is_demo
         self._words = {language: read_words(language) for language in LANGUAGES}
 
     def routes(self) -> list[Route]:
@@ -95,6 +99,7 @@ class TillPages:
             "exponents": EXPONENTS,
             "places": places,
             "may_refund": may(person.caller, Permission.REFUND),
+            "is_demo": self._is_demo,
             "camera": self._site.static("till/camera.js"),
         }
         return self._site.page(

@@ -27,6 +27,18 @@ export function showCodes(customerId, now) {
   digits.addEventListener("click", () => (isOpen ? mask() : reveal()));
   document.addEventListener("visibilitychange", () => (document.hidden ? mask() : tick()));
   setInterval(tick, 250);
+  offerToHold();
+}
+
+// Beside a till, in a page of this machine that shows both (frame-ancestors lets in nobody else),
+// the code is handed over as a scanner would read it.
+function offerToHold() {
+  const beside = parent === window ? undefined : location.ancestorOrigins?.[0];
+  if (!beside) return;
+  part("hold").hidden = false;
+  part("hold").addEventListener("click", () => {
+    if (shown) parent.postMessage({ tillgate: "code", code: shown.text }, beside);
+  });
 }
 
 /** A fresh code now: this one was used, or the sandbox forgot it. */
