@@ -174,7 +174,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=max(64, arguments.concurrency))
         ) as session:
-            rounds = []
+            rounds, memory_mb = [], []
             for number in range(arguments.rounds + 1):
                 codes = await draw_codes(session, sandbox.url, arguments.payments)
                 before = gateway.cpu_s(), sandbox.cpu_s(), time.process_time()
@@ -184,6 +184,7 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
                 after = gateway.cpu_s(), sandbox.cpu_s(), time.process_time()
                 if number:  # the first one warms up
                     rounds.append((load, [a - b for a, b in zip(after, before, strict=True)]))
+                memory_mb.append(round(gateway.rss_mb(), 1))
                 print(f"  round {number}: {arguments.payments / load.seconds:.0f} payments/s")
             async with session.get(f"{sandbox.url}/sandbox/ledger") as response:
                 ledger = await response.json()
@@ -219,6 +220,8 @@ async def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]
         "first_start_s": round(first.ready_s, 2),
         "next_start_s": round(gateway.ready_s, 2),
         "idle_memory_mb": round(idle_mb, 1),
+        "memory_mb_after_rounds": memory_mb,
+        "cpu_ms_of_rounds": [round(row[0], 3) for row in per_payment],
         "python": sys.version.split()[0],
         "cores": os.cpu_count(),
     }
