@@ -60,10 +60,12 @@ from tillgate.web.operations import Call, make_routes
 from tillgate.web.operator_api import OperatorApi, also_for_operators
 from tillgate.web.payment_list import PaymentList
 from tillgate.web.payments_api import PaymentsApi
+from tillgate.web.receipts import Receipts
 from tillgate.web.reference import reference_routes
 from tillgate.web.refund_judgements import RefundJudgements
 from tillgate.web.refunds_api import RefundsApi
 from tillgate.web.registry_api import RegistryApi, act_of
+from tillgate.web.scanner_check import ScannerCheck
 from tillgate.web.sign_in import SignInPages
 from tillgate.web.stream_api import StreamApi
 from tillgate.web.till_pages import TillPages
@@ -268,6 +270,8 @@ def build_gateway(
         *notify_api.NotifyApi(notifications).routes(),
         *tills_sign_in.routes(),
         *TillPages(site, tills_door, registry, is_demo=settings.is_demo).routes(),
+        *ScannerCheck(site, tills_door).routes(),
+        *Receipts(tills_door, store, registry).routes(),
         *demo_pages,
         *site.routes(),
     ]

@@ -63,6 +63,7 @@ export class Receipt {
       [say("refunded"), payment.amount_refunded ? this.of(payment.amount_refunded) : ""],
     ]);
     $("slip-refunds").replaceChildren(...refunds.map((each) => this.line(each)));
+    $("as-pdf").href = `/till/receipts/${payment.id}.pdf`;
     const isPaid = payment.status === "SUCCEEDED";
     $("start-refund").hidden = !isPaid || !this.facts.may_refund || this.rest() === 0;
     $("cancel-paid").hidden = !isPaid || payment.amount_reserved > 0;
