@@ -50,6 +50,8 @@ from tillgate.web.console.attention import Attention
 from tillgate.web.console.frame import Frame
 from tillgate.web.console.one_payment import OnePayment
 from tillgate.web.console.payments import PaymentPages
+from tillgate.web.console.registry_pages import RegistryPages
+from tillgate.web.console.routes_page import RoutesPage
 from tillgate.web.demo import DemoSignIn
 from tillgate.web.demo_page import DemoPage
 from tillgate.web.door import SessionDoor
@@ -263,6 +265,8 @@ def build_gateway(
         *PaymentPages(frame, store, registry, list(by_section)).routes(),
         *OnePayment(frame, store, registry, by_section, clock).routes(),
         *attention.routes(),
+        *RoutesPage(frame, routes).routes(),
+        *RegistryPages(frame, store, registry).routes(),
     ]
     everybodys = [
         *make_routes(operations, gate, metrics.answered, note),

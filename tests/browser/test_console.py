@@ -173,3 +173,76 @@ def test_the_page_is_light(page, demo):
     page.goto(demo.admin_url + "/console/payments")
     page.wait_for_selector("h1")
     assert sum(sizes) < 150_000
+
+
+def test_a_code_is_explained_and_never_shown_whole(console, town, demo):
+    console.click("nav >> text=Routes")
+    accessible(console)
+    code = town.code(wallet="kakaopay")
+    console.fill("#code", code)
+    console.keyboard.press("Enter")
+    console.wait_for_selector(".notice.paid")
+    text = console.inner_text("main")
+    assert "goes to alipay_plus" in text
+    assert "decides" in text
+    assert code not in console.content() + console.url
+    accessible(console)
+    shot(console, "console/routes")
+    console.fill("#code", "130000000000000000")
+    console.keyboard.press("Enter")
+    console.wait_for_selector("text=WeChat")
+
+
+def test_a_key_is_made_shown_once_rotated_and_revoked(console, demo, watch):
+    console.click("nav >> text=Merchants")
+    console.wait_for_selector("text=Keys")
+    accessible(console)
+    shot(console, "console/merchants")
+    console.click("text=Make a key")
+    accessible(console)
+    console.fill("#sure-label", EVIL[:60])
+    console.click("#sure-yes")
+    console.wait_for_selector("#sure-fields input[readonly]")
+    key = console.input_value("#sure-fields input")
+    assert demo.ask("GET", "/v1/payments", key=key).status == 200
+    console.keyboard.press("Escape")
+    until(console, lambda: EVIL[:60] in console.inner_text("main"))
+    assert key not in console.content()
+    row = console.locator("tr", has_text=EVIL[:60])
+    row.locator("text=Revoke").click()
+    console.click("#sure-yes")
+    until(console, lambda: "revoked" in console.locator("tr", has_text=EVIL[:60]).inner_text())
+    assert demo.ask("GET", "/v1/payments", key=key).status == 401
+
+
+def test_a_store_is_closed_and_takes_nothing_any_more(console, town, demo):
+    console.click("nav >> text=Merchants")
+    console.locator("li", has_text="UGG-2").first.locator("button").first.click()
+    assert "takes no new payments" in console.inner_text("#sure")
+    console.click("#sure-yes")
+    until(console, lambda: "closed" in console.inner_text("main"))
+
+
+def test_people_are_added_and_closed(console, demo, watch):
+    watch.expect("status of 4")
+    console.click("nav >> text=People")
+    accessible(console)
+    console.click("text=Add a cashier")
+    console.fill("#sure-name", "Ann")
+    console.fill("#sure-password", "a long enough password")
+    console.click("#sure-yes")
+    console.wait_for_selector("#sure-told:not([hidden])")
+    console.fill("#sure-name", "ann")
+    console.click("#sure-yes")
+    console.wait_for_selector("td:text-is('ann')")
+    shot(console, "console/people")
+    console.locator("tr", has_text="ann").locator("text=Close").first.click()
+    console.click("#sure-yes")
+    until(console, lambda: "closed" in console.locator("tr", has_text="ann").first.inner_text())
+    console.click("nav >> text=Audit")
+    console.wait_for_selector("text=user.close")
+    accessible(console)
+    shot(console, "console/audit")
+    console.click("nav >> text=Webhooks")
+    assert "tillgate webhook create" in console.inner_text("main")
+    accessible(console)

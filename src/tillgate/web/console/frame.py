@@ -20,6 +20,11 @@ Shown = Callable[[Request, Person], Awaitable[Response]]
 SECTIONS = (
     ("payments", "Payments"),
     ("attention", "Needs attention"),
+    ("routes", "Routes"),
+    ("merchants", "Merchants"),
+    ("people", "People"),
+    ("webhooks", "Webhooks"),
+    ("audit", "Audit"),
 )
 """The navigation: the last part of the address, and the word."""
 STATES = {

@@ -87,9 +87,9 @@ function fieldOf({ name, label, options, ...attributes }) {
   words.textContent = label;
   words.htmlFor = field.id = `sure-${name}`;
   field.name = name;
-  field.required = true;
+  field.required = name !== "label";
   for (const each of options ?? []) field.append(new Option(each, each));
-  Object.assign(field, attributes);
+  Object.assign(field, { autocomplete: "off", ...attributes });
   return [words, field];
 }
 
@@ -138,7 +138,41 @@ const ACTS = {
   }),
 };
 
+// What a button says of itself: method, path, body, fields, and what of the answer is shown once.
+function declared({ method, path, body, title, what, yes, fields, shows }) {
+  const asked = JSON.parse(fields ?? "[]");
+  return {
+    title, what, yes,
+    fields: asked.map(({ list, ...field }) => field),
+    async act(values) {
+      for (const { name, list } of asked) {
+        if (list) values[name] = [values[name]];
+        else if (values[name] === "") delete values[name];
+      }
+      const sent = body ? JSON.parse(body) : asked.length ? values : undefined;
+      const told = await call(method, path, sent);
+      if (!shows) return true;
+      once(told[shows]);
+      return false;
+    },
+  };
+}
+
+// A secret that nobody sees again: it stands in the dialog until that is closed.
+function once(secret) {
+  const [box, dialog] = [document.createElement("input"), $("sure")];
+  [box.readOnly, box.value, box.className] = [true, secret, "mono"];
+  box.setAttribute("aria-label", "Shown once");
+  $("sure-what").textContent = "Shown this once. Copy it now.";
+  $("sure-fields").replaceChildren(box);
+  $("sure-yes").hidden = true;
+  box.select();
+  dialog.addEventListener("close", () => location.reload(), { once: true });
+}
+
 document.addEventListener("click", async ({ target }) => {
+  const doer = target.closest("button[data-path]");
+  if (doer) return sure(declared(doer.dataset));
   const button = target.closest("button[data-act], button[data-copy]");
   if (button?.dataset.act in ACTS) sure(ACTS[button.dataset.act](button.dataset));
   else if (button?.dataset.copy) {
