@@ -22,6 +22,7 @@ from tillgate.core.access import Role
 from tillgate.core.webhook_address import AddressPolicy
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
+from tillgate.gateway.health import Health
 from tillgate.gateway.intervene import Interventions
 from tillgate.gateway.metrics import Metrics
 from tillgate.gateway.notify import Notifications
@@ -48,6 +49,7 @@ from tillgate.web.app import create_app, metrics_answer
 from tillgate.web.codes_api import CodesApi
 from tillgate.web.console.attention import Attention
 from tillgate.web.console.frame import Frame
+from tillgate.web.console.health import HealthPage
 from tillgate.web.console.one_payment import OnePayment
 from tillgate.web.console.payments import PaymentPages
 from tillgate.web.console.registry_pages import RegistryPages
@@ -111,10 +113,11 @@ def build_gateway(
     store = _open_store(settings.store)
     registry = Registry(store, clock, is_live=settings.is_live)
     metrics = Metrics()
+    health = Health(metrics, store, clock)
     siblings = Siblings(metrics, place)
     transport = HttpWebhookTransport(AddressPolicy(settings.webhooks_to_local))
     deliverer = Deliverer(store, transport, sealer, clock, draw_permille)
-    follower = Follower(store, connectors, sealer, clock, metrics, deliverer.nudge)
+    follower = Follower(store, connectors, sealer, clock, health, deliverer.nudge)
     routing = settings.routing
     takes = {each.name: each.takes for each in settings.connectors}
     routes = Routes(routing.table, routing.integrations(takes), routing.source)
@@ -139,7 +142,7 @@ def build_gateway(
     interventions = Interventions(follower, connectors, clock)
     notifications = Notifications(store, follower, by_section, clock)
     refund_calls = RefundCalls(follower.calls, connectors, clock)
-    refund_follower = RefundFollower(store, follower, refund_calls, clock, metrics)
+    refund_follower = RefundFollower(store, follower, refund_calls, clock, health)
     refunds = Refunds(
         store=store,
         payments=follower,
@@ -159,9 +162,11 @@ def build_gateway(
             log.info("took up %d unfinished payments and %d refunds", *taken_up)
         await deliverer.start()
         await siblings.start()
+        await health.start()
         try:
             yield
         finally:
+            await health.stop()
             await siblings.stop()
             await asyncio.gather(refund_follower.stop(), follower.stop())
             await deliverer.stop()
@@ -261,10 +266,12 @@ def build_gateway(
     )
     attention = Attention(store, clock)
     frame = attention.frame = Frame(site, operators_door, attention.count)
+    worker = f"worker {place.number} of {place.count}" if place else ""
     console = [
         *PaymentPages(frame, store, registry, list(by_section)).routes(),
         *OnePayment(frame, store, registry, by_section, clock).routes(),
         *attention.routes(),
+        *HealthPage(frame, health, follower.networks, worker).routes(),
         *RoutesPage(frame, routes).routes(),
         *RegistryPages(frame, store, registry).routes(),
     ]

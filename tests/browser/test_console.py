@@ -246,3 +246,14 @@ def test_people_are_added_and_closed(console, demo, watch):
     console.click("nav >> text=Webhooks")
     assert "tillgate webhook create" in console.inner_text("main")
     accessible(console)
+
+
+def test_health_shows_the_last_hour(console, town, demo):
+    for _ in range(3):
+        demo.pay(town.code(wallet="kakaopay"), wait_s=5)
+    console.click("nav >> text=Health")
+    console.wait_for_selector("text=alipay_plus: up")
+    assert console.locator(".chart").count() == 6
+    assert "Normal:" in console.inner_text("#charts")
+    accessible(console)
+    shot(console, "console/health", is_whole=True)

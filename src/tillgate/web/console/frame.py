@@ -20,6 +20,7 @@ Shown = Callable[[Request, Person], Awaitable[Response]]
 SECTIONS = (
     ("payments", "Payments"),
     ("attention", "Needs attention"),
+    ("health", "Health"),
     ("routes", "Routes"),
     ("merchants", "Merchants"),
     ("people", "People"),

@@ -46,6 +46,21 @@ if ($("live")?.dataset.live) {
   setTimeout(again, LIVE_MS);
 }
 
+// --- Health: the pictures, renewed whole
+
+async function redraw() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("/console/health?part=charts", { cache: "no-store", redirect: "manual" });
+    if (answer.type === "opaqueredirect") return location.reload();
+    if (!answer.ok) throw new Error(answer.status);
+    $("charts").innerHTML = await answer.text(); // the server's own escaped markup
+  } catch {
+    $("live-charts").textContent = "No answer from the gateway: these pictures are old.";
+  }
+}
+if ($("charts")) setInterval(redraw, 10_000);
+
 // --- Acts: asked about, then done through the API, which writes them into the audit
 
 export async function call(method, path, body, headers = {}) {
