@@ -102,12 +102,13 @@ def test_the_core_has_no_float_and_no_swallowing_arm(path):
 def test_errors_are_caught_by_name(path):
     # A batch's fate; any fault of a migration; a step that must not leave a payment without timer;
     # a watch that must not end, or revocations would not count; a webhook that must be counted, or
-    # it would be sent for ever.
+    # it would be sent for ever; pictures that must not end.
     broad = {
         "group_commit.py",
         "postgres_writer.py",
         "migrate.py",
         "follow.py",
+        "health.py",
         "registry.py",
         "webhooks.py",
     }
