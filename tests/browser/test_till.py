@@ -389,6 +389,39 @@ def test_a_tab_that_was_closed_in_the_middle_is_offered_again(till, town, demo, 
     again.shows("waiting")
 
 
+def test_a_cashier_of_another_shop_is_told_nothing_of_this_sale(town, shop, page):
+    for name, merchant in (("ann", "M00000000001"), ("bob", "M00000000002")):
+        body = {"name": name, "password": "a long enough password", "roles": ["till"]}
+        told = shop.ask("POST", "/admin/v1/users", body | {"merchant_id": merchant})
+        assert told.status == 201
+    till = Till(page, shop.url)
+    sign_in(page, shop, "ann")
+    till.sells(town.code(customer="gcash_jose"))
+    till.shows("waiting")
+    until(page, lambda: payments(shop))
+    sale = page.url
+    page.click("text=Sign out")
+    sign_in(page, shop, "bob")
+    assert page.is_hidden("#unfinished")
+    page.goto(sale)
+    page.reload()
+    till.shows("ready")
+    assert "charged" not in page.inner_text("body")
+    page.click("text=Sign out")
+    sign_in(page, shop, "ann")
+    page.goto(sale)
+    page.reload()
+    till.shows("waiting")
+
+
+def sign_in(page, shop, name):
+    page.goto(shop.url + "/till")
+    page.fill("#name", name)
+    page.fill("#password", "a long enough password")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-is=up]")
+
+
 def test_the_back_button_is_harmless(till, town, demo):
     till.sells(town.code(customer="gcash_jose"))
     till.shows("waiting")

@@ -125,6 +125,7 @@ def places_of(merchant: Merchant, caller: Caller) -> list[dict[str, Any]]:
     return [
         {
             "name": f"{store.name} {terminal.id}",
+            "of": merchant.id,
             "ids": {"store_id": store.id, "terminal_id": terminal.id},
         }
         for store in merchant.stores.values()

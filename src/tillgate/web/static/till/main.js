@@ -25,7 +25,10 @@ let shown = ""; // which screen the reader was last told of
 const VALUE_MAX = 10 ** 11;
 
 const currency = () => $("currency").value;
-const place = () => facts.places[Number($("place")?.value ?? 0)].ids;
+const place = () => {
+  const { of, ids } = facts.places[Number($("place")?.value ?? 0)];
+  return { merchant_id: of, ...ids };
+};
 
 // --- Ready
 
@@ -90,7 +93,8 @@ function follow(next) {
 }
 
 function reset() {
-  sale?.forget();
+  sale?.ended.abort();
+  if (sale?.refusal?.code !== "not_there") sale?.forget();
   sale = null;
   value = 0;
   $("note").value = "";
@@ -247,17 +251,19 @@ async function resume() {
     return offer();
   }
   sale?.ended.abort();
-  sale = Sale.kept(order, render) ?? new Sale({ order, asked: true, at: now() }, render);
+  sale = Sale.kept(order, facts.places, render) ?? new Sale({ order, asked: true, at: now() }, render);
   claim(order);
   render();
-  await sale.find();
+  const mine = sale;
+  await mine.find();
+  if (mine.refusal?.code === "not_there" && sale === mine) reset();
 }
 
 const isDone = (each) => ["next", "scan_again", "other_method"].includes(screenOf(each).action);
 
 async function offer() {
   const held = new Set(((await navigator.locks?.query())?.held ?? []).map((each) => each.name));
-  const lost = Sale.unfinished().filter((each) => !held.has(`sale ${each.order}`))[0];
+  const lost = Sale.unfinished(facts.places).filter((each) => !held.has(`sale ${each.order}`))[0];
   $("unfinished").hidden = !lost || !isReady();
   if (!lost) return;
   const words = { amount: money.text(lost.amount), time: clockOf(lost.at, false) };

@@ -25,6 +25,12 @@ function draw() {
   return Array.from(bytes, (each) => each.toString(16).padStart(2, "0")).join("");
 }
 
+const isOneOf = (places, { merchant_id, store_id, terminal_id } = {}) =>
+  places.some(
+    ({ of, ids }) =>
+      of === merchant_id && ids.store_id === store_id && ids.terminal_id === terminal_id,
+  );
+
 export class Sale {
   // `record`: {order, amount, note, place, key, at, asked, cancel}. onChange() after each change.
   constructor(record, onChange) {
@@ -42,17 +48,19 @@ export class Sale {
     return new Sale({ order, amount, note, place, at, key: null, asked: false }, onChange);
   }
 
-  static kept(order, onChange) {
+  static kept(order, places, onChange) {
     try {
       const record = JSON.parse(localStorage.getItem(PREFIX + order));
-      return record && record.order === order ? new Sale(record, onChange) : null;
+      const isOurs = record?.order === order && isOneOf(places, record.place);
+      return isOurs ? new Sale(record, onChange) : null;
     } catch {
       return null;
     }
   }
 
-  // Orders of this browser whose end nobody saw, newest first; old ones are forgotten.
-  static unfinished() {
+  // Orders of this browser and these places whose end nobody saw, newest first; old ones are
+  // forgotten. Another store's cashier could not see their payments, and would be told wrong.
+  static unfinished(places) {
     const found = [];
     for (const name of Object.keys(localStorage).filter((each) => each.startsWith(PREFIX))) {
       let record = null;
@@ -60,7 +68,7 @@ export class Sale {
         record = JSON.parse(localStorage.getItem(name));
       } catch {}
       if (!record || now() - record.at > KEPT_MS) localStorage.removeItem(name);
-      else if (record.asked) found.push(record);
+      else if (record.asked && isOneOf(places, record.place)) found.push(record);
     }
     return found.sort((a, b) => b.at - a.at);
   }
@@ -88,7 +96,8 @@ export class Sale {
     this.save();
     this.changed({ payment: null, refusal: null, line: "up" });
     const { order, amount, note, place, key } = this.record;
-    const body = { code, order: { merchant_order_id: order, amount }, ...place };
+    const { store_id, terminal_id } = place;
+    const body = { code, order: { merchant_order_id: order, amount }, store_id, terminal_id };
     if (note) body.order.description = note;
     const options = { body, headers: { "Idempotency-Key": key, ...wait(FIRST_WAIT_S) } };
     await this.persist(async () => {
@@ -115,6 +124,8 @@ export class Sale {
       if (answer.status >= 400) return false;
       const [payment] = answer.body.payments;
       if (payment) return this.found(payment);
+      // Only who asked knows what there should be: without a record nothing is said of charges.
+      if (!this.record.key) return this.refuse("not_there", "");
       if (performance.now() - since > ARRIVES_MS || !this.record.asked)
         return this.refuse("not_arrived", "");
       await pause(700, this.ended.signal);

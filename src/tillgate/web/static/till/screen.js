@@ -31,6 +31,7 @@ const OTHER = ["use_other_method", "call_support"];
 // {name, tone, title, why, action}: `action` is the one thing to do next.
 export function screenOf({ payment, refusal, record, line }) {
   if (line === "out") return told("signed-out", "person", "signed_out", "signed_out_why", "sign_in");
+  if (refusal?.code === "not_there") return told("waiting", "waiting", "sending", "sending_why", null);
   if (refusal) {
     const why = REFUSED[refusal.code];
     const action = refusal.code === "no_route" ? "other_method" : "scan_again";
