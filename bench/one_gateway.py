@@ -67,8 +67,13 @@ class Server:
                 text=True,
             )
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip().rpartition(" ")[2]
+        self.url = self.next_url()
         self.ready_s = time.monotonic() - began
+
+    def next_url(self) -> str:
+        """The address that its next line tells: a gateway's second one is operators'."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip().rpartition(" ")[2]
 
     @property
     def pid(self) -> int:

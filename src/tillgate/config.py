@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from tillgate.connectors.kinds import build_connector
 from tillgate.core.errors import ConfigError
 from tillgate.core.limits import Limit
 from tillgate.core.routing_table import ALIPAY_PLUS
+from tillgate.core.sessions import OPERATOR_LIFE, TILL_LIFE
 from tillgate.merchants import Directory, read_directory
 from tillgate.routing_settings import RoutingSettings, read_routing, read_takes
 from tillgate.server import Address
@@ -46,6 +48,8 @@ class GatewaySettings:
     routing: RoutingSettings = field(default_factory=RoutingSettings)
     webhooks_to_local: bool = False
     is_demo: bool = False
+    till_idle: timedelta = TILL_LIFE.idle
+    operator_idle: timedelta = OPERATOR_LIFE.idle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,8 @@ def load_gateway(environ: Mapping[str, str], file: Path | None) -> GatewaySettin
         routing=read_routing(source),
         webhooks_to_local=source.one_of("webhooks", "allow_local", ("on", "off")) == "on",
         is_demo=source.one_of("pages", "demo", ("on", "off")) == "on",
+        till_idle=timedelta(minutes=source.whole("pages", "till_idle_minutes", 1, 960)),
+        operator_idle=timedelta(minutes=source.whole("pages", "operator_idle_minutes", 1, 720)),
     )
     if settings.is_live:
         source.problems += _not_for_live(settings)

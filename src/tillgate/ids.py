@@ -8,8 +8,9 @@ at ten million rows); 80 random bits make it unguessable and unique without aski
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -23,6 +24,21 @@ def new_id(prefix: str, now: datetime) -> str:
 def first_id(prefix: str, at: datetime) -> str:
     """The lowest id that can be drawn in that millisecond: none drawn earlier is above it."""
     return _written(prefix, max(int(at.timestamp() * 1000), 0) << 80)
+
+
+def drawn_at(id_: str) -> datetime:
+    """When an id of `new_id` was drawn, aware UTC, to the millisecond.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = id_.partition("_")[2]
+    if len(text) != 26:
+        raise ValueError(f"{id_!r} is no id")
+    milliseconds = 0
+    for character in text[:10]:
+        milliseconds = milliseconds << 5 | _ALPHABET.index(character)
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def _written(prefix: str, number: int) -> str:

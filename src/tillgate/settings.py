@@ -120,6 +120,18 @@ SETTINGS = (
         " pages of this machine may show each other; refused when `gateway.env` is live, and where"
         " other machines can connect",
     ),
+    Setting(
+        "pages",
+        "till_idle_minutes",
+        "240",
+        "a cashier who did nothing for so long signs in again; at the latest after 16 h",
+    ),
+    Setting(
+        "pages",
+        "operator_idle_minutes",
+        "30",
+        "the same for operators, at the latest after 12 h; a page that renews itself does nothing",
+    ),
     Setting("alipay_plus", "base_url", None, "the gateway endpoint that Alipay+ names"),
     Setting("alipay_plus", "client_id", None, "assigned by Alipay+"),
     Setting("alipay_plus", "private_key_file", None, "the acquirer's RSA key, PEM or base64 DER"),

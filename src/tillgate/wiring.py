@@ -19,6 +19,7 @@ from tillgate.connectors import ConnectorSettings
 from tillgate.connectors.kinds import build_connector
 from tillgate.connectors.missing import OfPayments
 from tillgate.core.access import Role
+from tillgate.core.sessions import OPERATOR_LIFE, TILL_LIFE
 from tillgate.core.webhook_address import AddressPolicy
 from tillgate.gateway.accept import Acceptance
 from tillgate.gateway.follow import Follower
@@ -54,6 +55,7 @@ from tillgate.web.console.one_payment import OnePayment
 from tillgate.web.console.payments import PaymentPages
 from tillgate.web.console.registry_pages import RegistryPages
 from tillgate.web.console.routes_page import RoutesPage
+from tillgate.web.console.webhooks import WebhookPages
 from tillgate.web.demo import DemoSignIn
 from tillgate.web.demo_page import DemoPage
 from tillgate.web.door import SessionDoor
@@ -114,7 +116,7 @@ def build_gateway(
     registry = Registry(store, clock, is_live=settings.is_live)
     metrics = Metrics()
     health = Health(metrics, store, clock)
-    siblings = Siblings(metrics, place)
+    siblings = Siblings(metrics, health, place)
     transport = HttpWebhookTransport(AddressPolicy(settings.webhooks_to_local))
     deliverer = Deliverer(store, transport, sealer, clock, draw_permille)
     follower = Follower(store, connectors, sealer, clock, health, deliverer.nudge)
@@ -177,7 +179,15 @@ def build_gateway(
 
     streams = Streams(store)
     passwords = Passwords()
-    people = People(store, passwords, sealer, clock, new_token)
+    people = People(
+        store,
+        passwords,
+        sealer,
+        clock,
+        new_token,
+        till_life=replace(TILL_LIFE, idle=settings.till_idle),
+        operator_life=replace(OPERATOR_LIFE, idle=settings.operator_idle),
+    )
 
     def door(cookie: str, *roles: Role) -> SessionDoor:
         return SessionDoor(
@@ -266,14 +276,14 @@ def build_gateway(
     )
     attention = Attention(store, clock)
     frame = attention.frame = Frame(site, operators_door, attention.count)
-    worker = f"worker {place.number} of {place.count}" if place else ""
     console = [
         *PaymentPages(frame, store, registry, list(by_section)).routes(),
         *OnePayment(frame, store, registry, by_section, clock).routes(),
         *attention.routes(),
-        *HealthPage(frame, health, follower.networks, worker).routes(),
+        *HealthPage(frame, siblings.spans, follower.networks).routes(),
         *RoutesPage(frame, routes).routes(),
         *RegistryPages(frame, store, registry).routes(),
+        *WebhookPages(frame, office).routes(),
     ]
     everybodys = [
         *make_routes(operations, gate, metrics.answered, note),
@@ -295,8 +305,8 @@ def build_gateway(
         *site.routes(),
     ]
     return Gateway(
-        app=create_app(everybodys, follower.networks, lifespan),
-        admin=create_app(admin, follower.networks),
+        app=create_app(everybodys, follower.networks, site, lifespan),
+        admin=create_app(admin, follower.networks, site),
         on_stop=on_stop,
         on_hangup=routes.reload,
     )

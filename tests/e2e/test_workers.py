@@ -67,9 +67,19 @@ def figures(admin: str) -> dict[tuple[str, str], float]:
     return dict(found)
 
 
+def console_health(admin: str) -> str:
+    """The console's page of health, as the demonstration's operator sees it."""
+    import urllib.request
+    from http.cookiejar import CookieJar
+
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with opener.open(f"{admin}/sign-in?next=/console/health", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
 def test_workers_share_an_address_and_whichever_is_asked_tells_of_all(postgres, folder):  # noqa: F811
     with running(folder, "sandbox") as sandbox:
-        environ = over(postgres, sandbox.url)
+        environ = over(postgres, sandbox.url) | {"TILLGATE_PAGES_DEMO": "on"}
         with running(folder, "serve", *TWO, **environ) as gateway:
             admin = admin_url(gateway)
             assert len(children(gateway)) == 2
@@ -84,6 +94,9 @@ def test_workers_share_an_address_and_whichever_is_asked_tells_of_all(postgres, 
             paid = [told.get(("tillgate_payments_total", worker), 0) for worker in "12"]
             assert sum(paid) >= 48  # PENDING and SUCCEEDED of each
             assert [told["tillgate_worker_up", worker] for worker in "12"] == [1, 1]
+            health = console_health(admin)
+            assert ">24 a minute<" in health
+            assert "did not answer" not in health
             again = subprocess.run(
                 [
                     *(sys.executable, "-m", "tillgate", "serve", *TWO),

@@ -16,8 +16,9 @@ from tests.store.store_side import NOW, open_store, with_store  # noqa: F401
 from tests.support import SEAL_KEY
 from tillgate.core.access import Role
 from tillgate.core.lockout import FIRST_WAIT, FREE_TRIES, LONGEST_WAIT, wait_after
+from tillgate.core.sessions import OPERATOR_LIFE, TILL_LIFE
 from tillgate.gateway.passwords import Passwords, totp_step
-from tillgate.gateway.people import OPERATOR_LIFE, SEEN_EVERY, TILL_LIFE, People, csrf_of
+from tillgate.gateway.people import SEEN_EVERY, People, csrf_of
 from tillgate.gateway.sealing import Sealer
 from tillgate.ids import new_secret, new_token
 from tillgate.store import Sql
@@ -145,6 +146,18 @@ def test_a_session_ends_when_it_is_not_used_and_in_any_case(open_store, roles, l
         assert await side.people.session(used.token) is not None
         side.clock.at = end
         assert await side.people.session(used.token) is None
+
+    run(open_store, work)
+
+
+def test_a_page_that_renews_itself_keeps_nobody_signed_in(open_store):  # noqa: F811
+    async def work(side):
+        signed_in = await side.enters()
+        while side.clock.at < NOW + TILL_LIFE.idle - SEEN_EVERY:
+            side.clock.at += SEEN_EVERY
+            assert await side.people.session(signed_in.token, is_use=False) is not None
+        side.clock.at += SEEN_EVERY
+        assert await side.people.session(signed_in.token, is_use=False) is None
 
     run(open_store, work)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.core.payment_cases import EVENTS
+from tests.left_behind import UNDECIDED, UNRESOLVED, leave
 from tests.support import (
     API_KEY,
     CODE,
@@ -22,13 +21,7 @@ from tests.support import (
     result,
     signed_answer,
 )
-from tillgate.core.model import Order, PaymentRequestId, Status
-from tillgate.core.money import Money
-from tillgate.core.pacing import ALIPAY_PLUS
-from tillgate.core.payment import open_payment, step
-from tillgate.gateway.history import opened_row, row_of
-from tillgate.store import Opening
-from tillgate.store.sqlite import open_sqlite
+from tillgate.core.model import Status
 
 SILENT = "http://127.0.0.1:1"
 IN_PROCESS = {"result": result("U", "PAYMENT_IN_PROCESS")}
@@ -168,64 +161,14 @@ def test_only_its_merchant_may_cancel_a_payment(tmp_path):
 # Payments that an earlier process left
 # -------------------------------------------------------------------------------------------------
 
-UNRESOLVED = [(1, "pay S"), (2, "cancel asked"), (3, "cancel too late"), (904, "timer")]
-UNDECIDED = [(1, "pay U in process"), (2, "cancel asked"), (3, "cancel too late"), (904, "timer")]
-
-
-def leave(tmp_path, facts, age_s):
-    """Put a payment into the store that lived through these facts; gives its id."""
-    placed_at = datetime.now(UTC) - timedelta(seconds=age_s)
-    taken = open_payment(
-        PaymentRequestId("pay_01"),
-        Order(
-            merchant_id="M00000000001",
-            store_id="S0000000001",
-            terminal_id="122222",
-            merchant_order_id="left",
-            description=None,
-            amount=Money("JPY", 100),
-            code_masked="281006************12",
-            connector="alipay_plus",
-            rule="4",
-            table="guide",
-            placed_at=placed_at,
-            expires_at=placed_at + timedelta(seconds=60),
-        ),
-        ALIPAY_PLUS,
-    )
-
-    async def save():
-        store = open_sqlite(tmp_path / "tillgate.sqlite3")
-        payment = taken.payment
-        opening = Opening(
-            payment=payment,
-            pay_body=b"sealed",
-            idempotency_key="left",
-            code_fingerprint=b"f" * 32,
-            expires_in_s=None,
-            history=opened_row(taken),
-        )
-        await store.open(opening)
-        for seconds, name in facts:
-            now = placed_at + timedelta(seconds=seconds)
-            after = step(payment, EVENTS[name], now, ALIPAY_PLUS)
-            row = row_of(after, EVENTS[name], now)
-            await store.save(after.payment, row, keep_body=False)
-            payment = after.payment
-        await store.close()
-        return payment
-
-    return asyncio.run(save())
-
 
 def with_left(tmp_path, facts, age_s, work):
-    payment = leave(tmp_path, facts, age_s)
-
     async def whole():
+        payment = await leave(tmp_path, facts, age_s)
         async with gateway(tmp_path, SILENT) as api:
-            return await work(api)
+            return payment, await work(api)
 
-    return payment, asyncio.run(whole())
+    return asyncio.run(whole())
 
 
 def test_a_paid_payment_whose_window_is_over_is_refunded_instead(tmp_path):

@@ -6,6 +6,7 @@ database.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tillgate.cli.till import (
     read_text,
     setting_of,
 )
+from tillgate.code_images import CannotDraw, NotInstalled, qr_terminal
 
 FILE_VARIABLE = "TILLGATE_OPERATOR"
 PAGE = 100
@@ -189,7 +191,11 @@ def codes_line(told: dict[str, Any]) -> str:
     """What an authenticator needs, or the account that has no codes any more."""
     if "uri" not in told:
         return user_line(told)
-    return f"{told['uri']}\n  secret {told['secret']}; this is the one time that it is shown"
+    line = f"{told['uri']}\n  secret {told['secret']}; this is the one time that it is shown"
+    if sys.stdout.isatty():  # for the authenticator's camera
+        with contextlib.suppress(CannotDraw, NotInstalled):
+            line = f"{qr_terminal(told['uri'])}\n{line}"
+    return line
 
 
 def audit_line(act: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ def event_of(
     """The event with the number that the payment announces now."""
     order = payment.order
     return MerchantEvent(
-        event_id=event_id(payment),
+        event_id=event_id(payment, payment.announced),
         merchant_id=order.merchant_id,
         store_id=order.store_id,
         terminal_id=order.terminal_id,
@@ -44,9 +44,9 @@ def event_of(
     )
 
 
-def event_id(payment: Payment) -> str:
-    """Of the last event announced: `evt_`, the payment's own part, its number."""
-    return f"evt_{payment.payment_request_id.removeprefix('pay_')}_{payment.announced}"
+def event_id(payment: Payment, number: int) -> str:
+    """Of one of its events, 1 to `announced`: `evt_`, the payment's own part, the number."""
+    return f"evt_{payment.payment_request_id.removeprefix('pay_')}_{number}"
 
 
 def payload_of(event: MerchantEvent) -> bytes:

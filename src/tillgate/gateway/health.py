@@ -1,6 +1,7 @@
 """How the last hour went, for the console: small counts in memory, ten seconds each, of this
-process. What is true of the whole installation (the oldest payment that waits, webhooks that wait,
-how quickly the database answers) is looked up once for each of these spans.
+process; `merged` puts several processes together. What is true of the whole installation (the
+oldest payment that waits, webhooks that wait, how quickly the database answers) is looked up once
+for each of these spans.
 
 Prometheus' figures (`metrics.py`) are for alarms and for longer than an hour.
 """
@@ -10,10 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter, deque
+import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
+from typing import TypeVar
+
+import msgspec
 
 from tillgate.clock import Clock
 from tillgate.core.errors import StoreError
@@ -35,6 +41,15 @@ _OLDEST = Sql(
 )
 
 
+STEPS = 8
+"""So finely times are kept: so many steps from one to its double, 4.4 % to either side."""
+
+
+def step_of(took_ms: float) -> int:
+    """Where a time is counted. Counts and not times: memory is the same at any load."""
+    return round(math.log2(max(took_ms, 0.01)) * STEPS)
+
+
 @dataclass(slots=True)
 class Span:
     """Ten seconds.
@@ -42,7 +57,7 @@ class Span:
     Attributes:
         began: aware UTC.
         ended: payments that came to a status that is an end, by status.
-        calls_ms: how long each pay call took, in milliseconds.
+        calls: how many pay calls took so long, by `step_of`.
         inquiries: calls of inquiryPayment.
         oldest_s: how long the oldest open payment waits, in seconds; None: the store did not say.
         webhook_s: how long the oldest webhook waits.
@@ -50,19 +65,63 @@ class Span:
     """
 
     began: datetime
-    ended: Counter[str] = field(default_factory=Counter)
-    calls_ms: list[float] = field(default_factory=list)
+    ended: dict[str, int] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
     inquiries: int = 0
     oldest_s: float | None = None
     webhook_s: float | None = None
     database_ms: float | None = None
 
     def percentile(self, share: float) -> float | None:
-        """Of the pay calls' times; None without any."""
-        if not self.calls_ms:
-            return None
-        ordered = sorted(self.calls_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+        """Of the pay calls' times, in milliseconds; None without any."""
+        place = sum(self.calls.values()) * share
+        for step in sorted(self.calls):
+            place -= self.calls[step]
+            if place < 0 or step == max(self.calls):
+                return float(2 ** (step / STEPS))
+        return None
+
+
+def together(spans: Sequence[Span]) -> Span:
+    """One span of several: counts are added, the worst of what is no count. At least one."""
+    whole = Span(spans[0].began)
+    for span in spans:
+        for status, count in span.ended.items():
+            whole.ended[status] = whole.ended.get(status, 0) + count
+        for step, count in span.calls.items():
+            whole.calls[step] = whole.calls.get(step, 0) + count
+        whole.inquiries += span.inquiries
+        for name in ("oldest_s", "webhook_s", "database_ms"):
+            known = [
+                each for each in (getattr(whole, name), getattr(span, name)) if each is not None
+            ]
+            setattr(whole, name, max(known, default=None))
+    return whole
+
+
+def merged(all_spans: Sequence[Sequence[Span]]) -> tuple[Span, ...]:
+    """Several processes' last hours as one. They end now, so that they are put together from their
+    ends: to ten seconds.
+    """
+    length = max(len(spans) for spans in all_spans)
+    return tuple(
+        together([spans[len(spans) - back] for spans in all_spans if len(spans) >= back])
+        for back in range(length, 0, -1)
+    )
+
+
+def write_spans(spans: Sequence[Span]) -> bytes:
+    """For another process of the same release."""
+    return msgspec.msgpack.encode(spans)
+
+
+def read_spans(text: bytes) -> list[Span]:
+    """What `write_spans` wrote.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return msgspec.msgpack.decode(text, type=list[Span])
 
 
 ENDS = ("SUCCEEDED", "FAILED", "CANCELLED", "UNRESOLVED")
@@ -87,7 +146,7 @@ class Health(Watch):
         """See `Watch`."""
         self._behind.changed(before, after)
         if (before is None or before.status is not after.status) and after.status.value in ENDS:
-            self._spans[-1].ended[after.status.value] += 1
+            _count(self._spans[-1].ended, after.status.value)
 
     def refunded(self, before: Refund | None, after: Refund) -> None:
         """See `Watch`."""
@@ -99,7 +158,7 @@ class Health(Watch):
         """See `Watch`."""
         self._behind.called(connector, call, outcome, took)
         if call == "pay":
-            self._spans[-1].calls_ms.append(took.total_seconds() * 1000)
+            _count(self._spans[-1].calls, step_of(took.total_seconds() * 1000))
         elif call.startswith("inquir"):
             self._spans[-1].inquiries += 1
 
@@ -139,6 +198,13 @@ class Health(Watch):
                 await self.look()
             except Exception:
                 log.exception("how the gateway is cannot be told")
+
+
+Key = TypeVar("Key")
+
+
+def _count(counts: dict[Key, int], key: Key) -> None:
+    counts[key] = counts.get(key, 0) + 1
 
 
 def _since(at: int | None, now: datetime) -> float:

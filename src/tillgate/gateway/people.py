@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from tillgate.clock import Clock
 from tillgate.core.access import Role
+from tillgate.core.sessions import OPERATOR_LIFE, TILL_LIFE, Life
 from tillgate.gateway.passwords import Passwords, totp_step
 from tillgate.gateway.sealing import CannotUnseal, Sealer
 from tillgate.store import Store
@@ -30,22 +31,6 @@ from tillgate.store.registry import Act
 
 SEEN_EVERY = timedelta(seconds=60)
 """How exactly `seen_at` is kept: one write per session and minute."""
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """How long a session goes on without use, and at most."""
-
-    idle: timedelta
-    whole: timedelta
-
-
-TILL_LIFE = Life(idle=timedelta(hours=4), whole=timedelta(hours=16))
-"""A cashier's shift, with a quiet afternoon in it. Ours."""
-OPERATOR_LIFE = Life(idle=timedelta(minutes=30), whole=timedelta(hours=12))
-"""OWASP (Session Management Cheat Sheet): 15 to 30 minutes idle, 4 to 8 hours of work. PCI DSS
-8.2.8: 15 minutes where card data is seen, which is nowhere here.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +56,17 @@ class People:
         sealer: Sealer,
         clock: Clock,
         draw_token: Callable[[], str],
+        *,
+        till_life: Life = TILL_LIFE,
+        operator_life: Life = OPERATOR_LIFE,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._sealer = sealer
         self._clock = clock
         self._draw_token = draw_token
+        self._till_life = till_life
+        self._operator_life = operator_life
 
     async def sign_in(
         self, name: str, password: str, code: str, address: str, roles: frozenset[Role]
@@ -110,16 +100,21 @@ class People:
         """A session without a password: the demonstration's own."""
         return await self._open(account, None, address)
 
-    async def session(self, token: str) -> Session | None:
-        """The session of this token, None where there is none (any more)."""
+    async def session(self, token: str, *, is_use: bool = True) -> Session | None:
+        """The session of this token, None where there is none (any more).
+
+        Args:
+            token: what the browser holds.
+            is_use: a person does something; a page that renews itself keeps no session open.
+        """
         hashed = _hashed(token)
         session = await load_session(self._store, hashed)
         if session is None or session.account.is_closed:
             return None
         now = self._clock.now()
-        if now >= session.ends_at or now >= session.seen_at + life_of(session.account).idle:
+        if now >= session.ends_at or now >= session.seen_at + self._life_of(session.account).idle:
             return None
-        if now - session.seen_at >= SEEN_EVERY:
+        if is_use and now - session.seen_at >= SEEN_EVERY:
             await note_seen(self._store, hashed, now)
         return session
 
@@ -129,10 +124,13 @@ class People:
 
     async def _open(self, account: Account, step: int | None, address: str) -> SignedIn | None:
         now, token = self._clock.now(), self._draw_token()
-        ends_at = now + life_of(account).whole
+        ends_at = now + self._life_of(account).whole
         act = Act(at=now, key_id=account.account_id, operator_id=account.name, address=address)
         is_open = await open_session(self._store, account, _hashed(token), ends_at, step, act)
         return SignedIn(token, account, ends_at) if is_open else None
+
+    def _life_of(self, account: Account) -> Life:
+        return self._operator_life if Role.OPERATOR in account.roles else self._till_life
 
     def _step(self, account: Account, sealed: bytes, code: str) -> int | None:
         try:
@@ -140,11 +138,6 @@ class People:
         except CannotUnseal:
             return None  # sealed with a key that is gone: an operator sets a new one
         return totp_step(secret, code, self._clock.now())
-
-
-def life_of(account: Account) -> Life:
-    """How long its sessions last."""
-    return OPERATOR_LIFE if Role.OPERATOR in account.roles else TILL_LIFE
 
 
 def csrf_of(token: str) -> str:

@@ -1,8 +1,9 @@
-"""The workers of one node ask each other for their figures: whichever a scrape reaches, it tells of
-all of them, each under its number.
+"""The workers of one node ask each other for their figures: whichever a scrape or an operator
+reaches, it tells of all of them.
 
-Labelled and not summed: the sum would fall whenever a worker begins anew, and a counter that falls
-is read as one that began at 0. `sum without (worker)` over rates is right in every case.
+In a scrape each stands under its number. Labelled and not summed: the sum would fall whenever a
+worker begins anew, and a counter that falls is read as one that began at 0. `sum without (worker)`
+over rates is right in every case.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
@@ -20,6 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from tillgate.gateway.health import Health, Span, merged, read_spans, write_spans
 from tillgate.gateway.metrics import Metrics
 
 ANSWER_LIMIT_S = 2.0
@@ -44,12 +47,22 @@ class Place:
         """Where a worker tells its figures."""
         return self.folder / f"{number}.sock"
 
+    @property
+    def others(self) -> list[int]:
+        """The numbers of its siblings."""
+        return [number for number in range(1, self.count + 1) if number != self.number]
+
+
+METRICS, HEALTH = b"metrics\n", b"health\n"
+"""What one asks another for: a line."""
+
 
 class Siblings:
     """One per process; without a place it is alone, and tells its own figures unlabelled."""
 
-    def __init__(self, metrics: Metrics, place: Place | None) -> None:
+    def __init__(self, metrics: Metrics, health: Health, place: Place | None) -> None:
         self._metrics = metrics
+        self._health = health
         self._place = place
         self._server: asyncio.Server | None = None
 
@@ -76,28 +89,48 @@ class Siblings:
         place = self._place
         if place is None:
             return self._metrics.text()
-        numbers = range(1, place.count + 1)
-        found = await asyncio.gather(*(self._of(place, number) for number in numbers))
-        return labelled(dict(zip(numbers, found, strict=True)))
+        found: dict[int, bytes | None] = {place.number: self._metrics.text()}
+        found |= await self._ask(place, METRICS)
+        return labelled(dict(sorted(found.items())))
 
-    async def _of(self, place: Place, number: int) -> bytes | None:
-        if number == place.number:
-            return self._metrics.text()
-        with contextlib.suppress(OSError):  # a time-out is one
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                return await _read(place.socket_of(number))
-        return None
+    async def spans(self) -> tuple[tuple[Span, ...], int]:
+        """The last hour of all workers together, and how many of them do not answer."""
+        place = self._place
+        if place is None:
+            return self._health.spans, 0
+        told = await self._ask(place, HEALTH)
+        read = []
+        for text in told.values():
+            with contextlib.suppress(msgspec.DecodeError):  # it ended in the middle of a word
+                read.append(read_spans(text or b""))
+        return merged([self._health.spans, *read]), len(told) - len(read)
 
-    async def _tell(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _ask(self, place: Place, what: bytes) -> dict[int, bytes | None]:
+        """What each of the others says; None where it says nothing."""
+
+        async def one(number: int) -> bytes | None:
+            with contextlib.suppress(OSError):  # a time-out is one
+                async with asyncio.timeout(ANSWER_LIMIT_S):
+                    return await _read(place.socket_of(number), what)
+            return None
+
+        found = await asyncio.gather(*(one(number) for number in place.others))
+        return dict(zip(place.others, found, strict=True))
+
+    async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            writer.write(self._metrics.text())
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                asked = await reader.readline()
+            is_health = asked == HEALTH
+            writer.write(write_spans(self._health.spans) if is_health else self._metrics.text())
             await writer.drain()
         writer.close()
 
 
-async def _read(path: Path) -> bytes | None:
+async def _read(path: Path, what: bytes) -> bytes | None:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
+        writer.write(what)
         return await reader.read() or None
     finally:
         writer.close()

@@ -160,6 +160,23 @@ async def load_attempts(store: Store, endpoint_id: str, event_id: str) -> list[A
     ]
 
 
+async def load_deliveries(
+    store: Store, endpoint_ids: Sequence[str], event_ids: Sequence[str]
+) -> list[Delivery]:
+    """Those of these events to these endpoints, in the order of both."""
+    if not endpoint_ids or not event_ids:
+        return []
+    marks = (", ".join("?" * len(each)) for each in (endpoint_ids, event_ids))
+    rows = await store.report(
+        Sql(
+            f"SELECT {COLUMNS} FROM webhook_delivery WHERE endpoint_id IN ({next(marks)})"
+            f" AND event_id IN ({next(marks)}) ORDER BY endpoint_id, sequence",
+            (*endpoint_ids, *event_ids),
+        )
+    )
+    return [to_delivery(row) for row in rows]
+
+
 async def list_deliveries(
     store: Store,
     endpoint_id: str,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tillgate.core.errors import GatewayError, OrderTaken, StoreError
 from tillgate.gateway.metrics import CONTENT_TYPE
 from tillgate.gateway.resources import payment_resource
+from tillgate.pages import Site
 from tillgate.web.problems import Problem, problem
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,12 @@ async def healthz(request: Request) -> Response:
 def create_app(
     routes: list[Route],
     networks: Callable[[], dict[str, str]],
+    site: Site,
     lifespan: Lifespan | None = None,
 ) -> Starlette:
-    """The application around the given routes; `networks` tells which of them are up."""
+    """The application around the given routes; `networks` tells which of them are up, `site` has
+    the page for a person whom an error meets.
+    """
 
     async def readyz(request: Request) -> Response:
         """This process takes requests. A network that is down does not make it useless."""
@@ -52,9 +56,9 @@ def create_app(
         routes=all_routes,
         lifespan=lifespan,
         exception_handlers={
-            GatewayError: _gateway_error,
-            HTTPException: _http_error,
-            Exception: _fault,
+            GatewayError: _for_people(_gateway_error, site),
+            HTTPException: _for_people(_http_error, site),
+            Exception: _for_people(_fault, site),
         },
     )
     # A redirect would name whatever host the request named, and lead a till's key there.
@@ -86,6 +90,49 @@ class ByPort:
         is_operators = scope["type"] == "http" and scope["server"][1] == self._port
         app = self._operators if is_operators else self._everybodys
         await app(scope, receive, send)
+
+
+Told = Callable[[Request, Exception], Awaitable[Response]]
+
+
+def _for_people(told: Told, site: Site) -> Told:
+    """The same answer, as a page where a browser asked for one."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        found = await told(request, error)
+        is_api = request.url.path.startswith(("/v1/", "/admin/"))
+        if is_api or "text/html" not in request.headers.get("accept", ""):
+            return found
+        body = msgspec.json.decode(bytes(found.body))
+        title, sentence = _FOR_PEOPLE.get(found.status_code, (body["title"], None))
+        again = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        page = site.page(
+            "error.html",
+            status=found.status_code,
+            title=title,
+            detail=sentence or body["detail"],
+            again=again if request.method == "GET" and found.status_code >= 429 else "",
+        )
+        for name in ("Retry-After", "Allow"):
+            if name in found.headers:
+                page.headers[name] = found.headers[name]
+        return page
+
+    return answer
+
+
+_FOR_PEOPLE = {
+    404: ("Nothing here", None),
+    403: ("Not allowed", None),
+    500: (
+        "Something went wrong here",
+        "That is a fault of ours, and it is noted. A payment, if there is one, is safe.",
+    ),
+    503: ("Not available just now", "The database does not answer. Nothing is lost: try again."),
+}
+"""How a status is called, and a sentence in place of what programs are told; other ones are called
+as HTTP does.
+"""
 
 
 async def _gateway_error(request: Request, error: Exception) -> Response:

@@ -49,10 +49,10 @@ class SessionDoor:
         # Browsers take this prefix only over https, for this very host and for all its paths.
         self._cookie = f"__Host-{cookie}" if is_secure else cookie
 
-    async def person(self, request: Request) -> Person | None:
-        """Who has signed in."""
+    async def person(self, request: Request, *, is_use: bool = True) -> Person | None:
+        """Who has signed in; see `people.Door`."""
         token = self.token(request)
-        session = await self._session(token)
+        session = await self._session(token, is_use)
         if token is None or session is None:
             return None
         account = session.account
@@ -102,8 +102,8 @@ class SessionDoor:
             self._cookie, path="/", secure=self._is_secure, httponly=True, samesite="strict"
         )
 
-    async def _session(self, token: str | None) -> Session | None:
-        session = await self._people.session(token) if token else None
+    async def _session(self, token: str | None, is_use: bool = True) -> Session | None:
+        session = await self._people.session(token, is_use=is_use) if token else None
         if session is None or session.account.roles.isdisjoint(self.roles):
             return None
         return session

@@ -42,12 +42,18 @@ class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _ALSO = {
     "cancelPayment": ("cancelAnyPayment", "payment.cancel"),
     "createRefund": ("refundAnyPayment", "payment.refund"),
+    "pauseWebhookEndpoint": ("pauseAnyWebhookEndpoint", None),
+    "resumeWebhookEndpoint": ("resumeAnyWebhookEndpoint", None),
+    "testWebhookEndpoint": ("testAnyWebhookEndpoint", None),
+    "replayWebhookEvent": ("replayAnyWebhookEvent", None),
 }
-"""What operators do as merchants do: its name here, and how the audit calls it."""
+"""What operators do as merchants do: its name here, and how the audit calls it where the operation
+does not note it itself.
+"""
 
 
 def also_for_operators(operations: Sequence[Operation]) -> list[Operation]:
-    """Those of merchants' operations that operators have, too, for any payment."""
+    """Those of merchants' operations that operators have, too, for any merchant."""
     return [
         replace(
             each,

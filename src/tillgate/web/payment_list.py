@@ -13,11 +13,11 @@ from tillgate.core.access import Permission
 from tillgate.core.model import Status
 from tillgate.gateway.resources import PaymentResource, payment_resource
 from tillgate.store import Store
-from tillgate.store.reports import Wanted, list_payments
+from tillgate.store.reports import Wanted, find_page
 from tillgate.web.bodies import PLAIN
 from tillgate.web.operations import Answer, Call, Operation, json_answer
 from tillgate.web.payments_api import GROUP
-from tillgate.web.requests import IDEMPOTENCY_KEY, PAGE, PAGE_MAX, page_of
+from tillgate.web.requests import IDEMPOTENCY_KEY, PAGE, PAGE_MAX
 
 _STATUS = "|".join(Status)
 Statuses = Annotated[str, msgspec.Meta(pattern=f"^({_STATUS})(,({_STATUS}))*$", max_length=200)]
@@ -65,7 +65,9 @@ QUERY_PARAMS = {
 
 
 class PaymentPage(msgspec.Struct, frozen=True):
-    """Payments, newest first. `next_cursor` leads to older ones; null at the end."""
+    """Payments, newest first. `next_cursor` leads to older ones; null at the end. A page may be
+    short or empty and not the last one: a search for something rare looks through so many at once.
+    """
 
     payments: list[PaymentResource]
     next_cursor: str | None
@@ -121,11 +123,8 @@ class PaymentList:
             before=query.cursor,
         )
         # What belongs to others is as if it were not there.
-        found = await list_payments(self._store, wanted, query.limit + 1) if is_mine else []
-        page, last = page_of(found, query.limit)
-        return json_answer(
-            PaymentPage(
-                payments=[payment_resource(payment) for payment in page],
-                next_cursor=last.payment_request_id if last else None,
-            )
-        )
+        if not is_mine:
+            return json_answer(PaymentPage(payments=[], next_cursor=None))
+        page = await find_page(self._store, wanted, query.limit)
+        resources = [payment_resource(payment) for payment in page.payments]
+        return json_answer(PaymentPage(payments=resources, next_cursor=page.looks_on))

@@ -28,8 +28,9 @@ class Person:
 class Door(Protocol):
     """Lets people in."""
 
-    async def person(self, request: Request) -> Person | None:
-        """Who has signed in, None where nobody has: the page then leads to the sign-in.
+    async def person(self, request: Request, *, is_use: bool = True) -> Person | None:
+        """Who has signed in, None where nobody has: the page then leads to the sign-in. Without
+        `is_use` nobody did anything: a page renews itself.
 
         Raises:
             StoreError: nobody can say.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -64,7 +66,6 @@ class Receipts:
 def rows_of(payment: Payment) -> list[tuple[str, str]]:
     """What stands on it: name and value."""
     order, receipt = payment.order, payment.receipt
-    currency = order.amount.currency
     rows = (
         ("State", STATES.get(payment.status.value, "Not decided yet")),
         ("Time (UTC)", iso(receipt.paid_at or order.placed_at)),
@@ -75,6 +76,9 @@ def rows_of(payment: Payment) -> list[tuple[str, str]]:
         ("Code", order.code_masked),
         ("Store / terminal", f"{order.store_id} / {order.terminal_id}"),
         ("Note", order.description),
-        ("Given back", f"{currency} {payment.refunded} minor units" if payment.refunded else None),
+        (
+            "Given back",
+            str(replace(order.amount, value=payment.refunded)) if payment.refunded else None,
+        ),
     )
     return [(name, value) for name, value in rows if value]

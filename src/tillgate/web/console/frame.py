@@ -54,7 +54,8 @@ class Frame:
         """A page of the console, for who has signed in."""
 
         async def endpoint(request: Request) -> Response:
-            person = await self._door.person(request)
+            # A part of a page is what the page asks for by itself, to be live.
+            person = await self._door.person(request, is_use="part" not in request.query_params)
             return to_sign_in(request) if person is None else await shown(request, person)
 
         return Route(path, endpoint, methods=list(methods))

@@ -4,14 +4,14 @@ few hundred points needs no library, and a picture that is renewed whole needs n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tillgate.gateway.health import KEPT, SPAN, Health, Span
+from tillgate.gateway.health import KEPT, SPAN, Span, together
 from tillgate.web.console.frame import Frame
 from tillgate.web.people import Person
 
@@ -51,15 +51,13 @@ class HealthPage:
     def __init__(
         self,
         frame: Frame,
-        health: Health,
+        spans: Callable[[], Awaitable[tuple[tuple[Span, ...], int]]],
         networks: Callable[[], Mapping[str, str]],
-        worker: str,
     ) -> None:
-        """`worker` says of which process the counts are, where there are several."""
+        """`spans` gives the last hour of all workers, and how many of them say nothing."""
         self._frame = frame
-        self._health = health
+        self._spans = spans
         self._networks = networks
-        self._worker = worker
 
     def routes(self) -> list[Route]:
         """What to mount."""
@@ -67,14 +65,15 @@ class HealthPage:
 
     async def show(self, request: Request, person: Person) -> Response:
         """The page; with `part=charts` only its pictures, to renew them."""
+        spans, silent = await self._spans()
         is_part = request.query_params.get("part") == "charts"
         return await self._frame.page(
             "charts.html" if is_part else "health.html",
             person,
             "health",
-            charts=charts_of(self._health.spans),
+            charts=charts_of(spans),
             networks=self._networks(),
-            worker=self._worker,
+            silent=silent,
             width=WIDTH,
             height=HEIGHT,
         )
@@ -88,25 +87,17 @@ def charts_of(spans: Sequence[Span]) -> list[Chart]:
         return [value(some) for some in minutes]
 
     def ended(status: str) -> Series:
-        return each(lambda some: float(sum(span.ended[status] for span in some)))
+        return each(lambda some: float(together(some).ended.get(status, 0)))
 
     def percentile(share: float) -> Series:
-        return each(
-            lambda some: Span(
-                some[0].began, calls_ms=[took for span in some for took in span.calls_ms]
-            ).percentile(share)
-        )
+        return each(lambda some: together(some).percentile(share))
 
     def inquiries(some: Sequence[Span]) -> float | None:
         payments = sum(sum(span.ended.values()) for span in some)
         return sum(span.inquiries for span in some) / payments if payments else None
 
     def largest(name: str) -> Series:
-        def value(some: Sequence[Span]) -> float | None:
-            known = [found for span in some if (found := getattr(span, name)) is not None]
-            return max(known, default=None)
-
-        return each(value)
+        return each(lambda some: getattr(together(some), name))
 
     return [
         chart(

@@ -16,13 +16,18 @@ from starlette.routing import Route
 from tillgate.clock import Clock
 from tillgate.connectors import Connector
 from tillgate.core.codes import mask_in
-from tillgate.core.model import Payment, PaymentRequestId, Status
+from tillgate.core.model import Payment, Status
 from tillgate.core.refunding import may_refund, why_not_cancel
+from tillgate.gateway.announce import event_id
 from tillgate.gateway.registry import Registry
-from tillgate.store import History, Sql, Store
+from tillgate.gateway.webhook_office import ENDPOINTS_MAX
+from tillgate.store import History, Store
 from tillgate.store.lookup import find_payments
 from tillgate.store.refunds import load_refund_history, load_refunds
 from tillgate.store.reports import Wanted, list_payments
+from tillgate.store.webhook_endpoints import list_endpoints
+from tillgate.store.webhook_log import load_deliveries
+from tillgate.store.webhooks import Delivery
 from tillgate.web.console.frame import Frame, moment
 from tillgate.web.console.words import who_and_what
 from tillgate.web.door import check_origin
@@ -31,6 +36,8 @@ from tillgate.web.sign_in import form_of
 
 FOLDED = 4
 """So many same steps in a row are folded into one."""
+TOLD = 100
+"""The last so many events of a payment whose webhooks are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ class OnePayment:
         history, refunds, deliveries, others = await asyncio.gather(
             self._store.load_history(key),
             load_refunds(self._store, key, limit=100),
-            self._deliveries(key),
+            self._deliveries(payment),
             self._attempts(payment),
         )
         stories = [
@@ -144,18 +151,20 @@ class OnePayment:
         )
         return [each for each in await list_payments(self._store, wanted, 20) if each != payment]
 
-    async def _deliveries(self, key: PaymentRequestId) -> list[Any]:
-        rows = await self._store.report(
-            Sql(
-                "SELECT endpoint_id, webhook_delivery.event_id, webhook_delivery.type, state,"
-                " attempts, last_status, last_error FROM webhook_delivery JOIN webhook_endpoint"
-                " USING (endpoint_id) WHERE payment_request_id = ? AND merchant_id ="
-                " (SELECT merchant_id FROM payment WHERE payment_request_id = ?)"
-                " ORDER BY endpoint_id, sequence LIMIT 100",
-                (key, key),
-            )
+    async def _deliveries(self, payment: Payment) -> list[Delivery]:
+        """Of its last events, to every endpoint of its merchant. Both names are known, so that the
+        primary key leads to each.
+        """
+        endpoints = await list_endpoints(
+            self._store, payment.order.merchant_id, after="", limit=ENDPOINTS_MAX
         )
-        return list(rows)
+        last = payment.announced
+        numbers = range(max(1, last - TOLD + 1), last + 1)
+        return await load_deliveries(
+            self._store,
+            [each.endpoint_id for each in endpoints],
+            [event_id(payment, number) for number in numbers],
+        )
 
 
 def rows_of(history: list[History] | Any, connector: str) -> Iterator[Row]:

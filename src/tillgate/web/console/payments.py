@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from tillgate.core.model import Payment, Status
 from tillgate.gateway.registry import Registry
+from tillgate.ids import drawn_at
 from tillgate.store import Store
-from tillgate.store.reports import Wanted, list_payments
+from tillgate.store.reports import PaymentPage, Wanted, find_page
 from tillgate.web.console.frame import Frame, number_text
 from tillgate.web.people import Person
 
@@ -69,34 +70,38 @@ class PaymentPages:
         return RedirectResponse("/console/payments", 303)
 
     async def find(self, request: Request, person: Person) -> Response:
-        """One page of the list; with `part=rows` only its rows, for the live list."""
+        """One page of the list; with `part=rows` only its rows, for the live list. The header
+        `Tillgate-Older` is then the cursor of what is behind them.
+        """
         given = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-        wanted, wrong = _wanted(given, request.query_params.get("cursor", ""))
-        found = [] if wrong else await list_payments(self._store, wanted, PAGE + 1)
-        payments, is_more = found[:PAGE], len(found) > PAGE
+        wanted, wrong = self._wanted(given, request.query_params.get("cursor", ""))
+        page = PaymentPage([], None) if wrong else await find_page(self._store, wanted, PAGE)
         kept = {name: value for name, value in given.items() if value}
+        looks_on = page.looks_on or ""
         values = {
-            "payments": payments,
+            "payments": page.payments,
             "given": given,
             "wrong": wrong,
             "query": urlencode(kept),
-            "older": urlencode(kept | {"cursor": payments[-1].payment_request_id})
-            if is_more
-            else "",
+            "older": urlencode(kept | {"cursor": looks_on}) if looks_on else "",
+            "looks_on": looks_on,
+            "looked_to": drawn_at(looks_on) if looks_on and wanted.is_narrow else None,
             "page": PAGE,
             "is_first": not request.query_params.get("cursor"),
             "merchants": self._registry.merchants,
             "routes": self._routes,
         }
         template = "rows.html" if request.query_params.get("part") == "rows" else "payments.html"
-        return await self._frame.page(
+        answer = await self._frame.page(
             template, person, "payments", status=422 if wrong else 200, **values
         )
+        answer.headers["Tillgate-Older"] = looks_on
+        return answer
 
     async def download(self, request: Request, person: Person) -> Response:
         """All that fit, as UTF-8 text for a spreadsheet, while they are read."""
         given = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-        wanted, wrong = _wanted(given, "")
+        wanted, wrong = self._wanted(given, "")
         if wrong:
             return RedirectResponse(f"/console/payments?{urlencode(given)}", 303)
         return StreamingResponse(
@@ -109,47 +114,49 @@ class PaymentPages:
             },
         )
 
+    def _wanted(self, given: dict[str, str], cursor: str) -> tuple[Wanted, dict[str, str]]:
+        """What is asked for, and for each filter that cannot be read what is wrong with it."""
+        wrong: dict[str, str] = {}
+
+        def time(name: str) -> datetime | None:
+            if not given[name]:
+                return None
+            try:
+                at = datetime.fromisoformat(given[name])
+            except ValueError:
+                wrong[name] = "A time such as 2026-01-31T12:00, in UTC."
+                return None
+            return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+        statuses: tuple[Status, ...] = ()
+        if given["status"]:
+            try:
+                statuses = (Status(given["status"]),)
+            except ValueError:
+                wrong["status"] = "There is no such status."
+        return Wanted(
+            statuses=statuses,
+            merchant_id=given["merchant"] or None,
+            # An order is looked up by an index that begins with the merchant: all of them, then.
+            merchants=tuple(self._registry.merchants) if given["order"] else (),
+            store_id=given["store"] or None,
+            terminal_id=given["terminal"] or None,
+            route=given["route"] or None,
+            wallet=given["wallet"].upper() or None,
+            merchant_order_id=given["order"] or None,
+            placed_from=time("from"),
+            placed_before=time("before"),
+            before=cursor or None,
+        ), wrong
+
     async def _lines(self, wanted: Wanted) -> AsyncIterator[bytes]:
         yield b"\xef\xbb\xbf" + _line(COLUMNS)  # or spreadsheets read it in another encoding
-        while payments := await list_payments(self._store, wanted, BATCH):
-            yield b"".join(_line(_cells(payment)) for payment in payments)
-            if len(payments) < BATCH:
+        while True:
+            page = await find_page(self._store, wanted, BATCH)
+            yield b"".join(_line(_cells(payment)) for payment in page.payments)
+            if page.looks_on is None:
                 return
-            wanted = replace(wanted, before=payments[-1].payment_request_id)
-
-
-def _wanted(given: dict[str, str], cursor: str) -> tuple[Wanted, dict[str, str]]:
-    """What is asked for, and for each filter that cannot be read what is wrong with it."""
-    wrong: dict[str, str] = {}
-
-    def time(name: str) -> datetime | None:
-        if not given[name]:
-            return None
-        try:
-            at = datetime.fromisoformat(given[name])
-        except ValueError:
-            wrong[name] = "A time such as 2026-01-31T12:00, in UTC."
-            return None
-        return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-    statuses: tuple[Status, ...] = ()
-    if given["status"]:
-        try:
-            statuses = (Status(given["status"]),)
-        except ValueError:
-            wrong["status"] = "There is no such status."
-    return Wanted(
-        statuses=statuses,
-        merchant_id=given["merchant"] or None,
-        store_id=given["store"] or None,
-        terminal_id=given["terminal"] or None,
-        route=given["route"] or None,
-        wallet=given["wallet"].upper() or None,
-        merchant_order_id=given["order"] or None,
-        placed_from=time("from"),
-        placed_before=time("before"),
-        before=cursor or None,
-    ), wrong
+            wanted = replace(wanted, before=page.looks_on)
 
 
 def _cells(payment: Payment) -> list[str]:

@@ -7,10 +7,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tillgate.gateway.registry import Registry
-from tillgate.store import Sql, Store
+from tillgate.store import Store
 from tillgate.store.accounts import load_accounts
 from tillgate.store.registry import load_audit, load_keys
-from tillgate.store.rows import from_microseconds
 from tillgate.web.console.frame import Frame
 from tillgate.web.people import Person
 
@@ -31,7 +30,6 @@ class RegistryPages:
         return [
             self._frame.route("/console/merchants", self.merchants),
             self._frame.route("/console/people", self.people),
-            self._frame.route("/console/webhooks", self.webhooks),
             self._frame.route("/console/audit", self.audit),
         ]
 
@@ -54,26 +52,6 @@ class RegistryPages:
         return await self._frame.page(
             "people.html", person, "people", people=people, merchants=merchants
         )
-
-    async def webhooks(self, request: Request, person: Person) -> Response:
-        """Where merchants are told, and how it goes: the oldest event that waits is the lag."""
-        rows = await self._store.report(
-            Sql(
-                "SELECT endpoint_id, merchant_id, url, status, paused_reason, failing_since,"
-                " (SELECT count(*) FROM webhook_delivery AS d WHERE d.endpoint_id ="
-                " webhook_endpoint.endpoint_id AND d.state = 'pending') AS waiting,"
-                " (SELECT min(created_at) FROM webhook_delivery AS d WHERE d.endpoint_id ="
-                " webhook_endpoint.endpoint_id AND d.state = 'pending') AS oldest"
-                " FROM webhook_endpoint ORDER BY status DESC, endpoint_id LIMIT ?",
-                (LIMIT,),
-            )
-        )
-        endpoints = [
-            dict(row)
-            | {"oldest": None if row["oldest"] is None else from_microseconds(row["oldest"])}
-            for row in rows
-        ]
-        return await self._frame.page("webhooks.html", person, "webhooks", endpoints=endpoints)
 
     async def audit(self, request: Request, person: Person) -> Response:
         """What operators did, newest first."""

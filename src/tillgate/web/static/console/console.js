@@ -5,43 +5,93 @@ const csrf = document.querySelector('meta[name="csrf"]').content;
 const $ = (id) => document.getElementById(id);
 const LIVE_MS = 2000;
 
-// --- The live list: the same rows again, never more than a page of them
+// --- The list: live, never more than a page of it. A search for something rare looks through some
+// payments at once; the rest is asked for piece by piece, until the page is full.
 
-async function renew() {
-  const live = $("live");
-  if (!live?.dataset.live || document.hidden) return;
+const live = $("live");
+const pageSize = Number(live?.dataset.page);
+let cursor = live?.dataset.older ?? "";
+
+const idOf = (row) => row.querySelector("a").textContent;
+
+// {rows, older}: rows of this list, from behind a payment perhaps; null: signed out.
+async function rowsOf(before) {
   const address = new URL(location.href);
   address.searchParams.set("part", "rows");
+  if (before) address.searchParams.set("cursor", before);
+  const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
+  if (answer.type === "opaqueredirect") return location.reload(), null;
+  if (!answer.ok) throw new Error(answer.status);
+  const made = document.createElement("tbody");
+  made.innerHTML = await answer.text(); // the server's own escaped markup
+  return { rows: [...made.rows], older: answer.headers.get("Tillgate-Older") ?? "" };
+}
+
+async function renew() {
+  if (document.hidden) return;
   try {
-    const answer = await fetch(address, { cache: "no-store", redirect: "manual" });
-    if (answer.type === "opaqueredirect") return location.reload(); // signed out
-    if (!answer.ok) throw new Error(answer.status);
-    const text = await answer.text();
-    if (live.dataset.empty) return text.trim() && location.reload();
-    const rows = $("rows");
-    const made = document.createElement("tbody");
-    made.innerHTML = text; // the server's own escaped markup
-    if (made.innerHTML !== rows.innerHTML && !rows.contains(document.activeElement)) {
-      const known = new Set([...rows.rows].map((row) => row.querySelector("a").href));
-      for (const row of made.rows) if (!known.has(row.querySelector("a").href)) row.className = "new";
-      rows.replaceChildren(...made.rows);
-      older(rows, Number(live.dataset.page));
-    }
+    const found = await rowsOf("");
+    if (!found) return;
+    if (live.dataset.empty) return found.rows.length && location.reload();
+    show(found);
     live.textContent = "Live";
   } catch {
     live.textContent = "No answer from the gateway: this list is not live.";
   }
 }
-// Where a whole page stands there are older ones: they follow its last row.
-function older(rows, page) {
-  if (rows.rows.length < page) return;
-  const address = new URL(location.href);
-  address.searchParams.set("cursor", rows.rows[page - 1].querySelector("a").textContent);
-  $("older").querySelector("a").href = address;
-  $("older").hidden = false;
+
+function show({ rows, older }) {
+  const [body, known] = [$("rows"), new Map([...$("rows").rows].map((row) => [idOf(row), row]))];
+  if (body.contains(document.activeElement)) return;
+  for (const row of rows) if (!known.has(idOf(row))) row.className = "new";
+  // Where it looked through some only, what was found further back stays.
+  const last = older && rows.length < pageSize ? older : null;
+  const kept = last ? [...body.rows].filter((row) => idOf(row) < last) : [];
+  const all = [...rows, ...kept].slice(0, pageSize);
+  const same = all.length === body.rows.length && all.every((row) => known.get(idOf(row))?.innerHTML === row.innerHTML);
+  if (!same) body.replaceChildren(...all);
+  if (all.length === pageSize) goesOn(idOf(all.at(-1)));
+  else if (!last) goesOn("");
 }
 
-if ($("live")?.dataset.live) {
+// Older ones follow there; "" where there are none.
+function goesOn(before) {
+  cursor = before;
+  const address = new URL(location.href);
+  address.searchParams.set("cursor", before);
+  $("older").querySelector("a").href = address;
+  $("older").hidden = !before;
+}
+
+async function lookFurther() {
+  const body = $("rows");
+  while (cursor && body.rows.length < pageSize) {
+    const from = cursor;
+    let found;
+    try {
+      found = await rowsOf(from);
+    } catch {
+      $("looked").textContent = "No answer from the gateway: this is not all.";
+      return;
+    }
+    if (!found) return;
+    if (cursor !== from) continue; // the live list moved meanwhile
+    body.append(...found.rows.slice(0, pageSize - body.rows.length));
+    goesOn(body.rows.length === pageSize ? idOf(body.rows[pageSize - 1]) : found.older);
+    $("looked").textContent = cursor ? `Looking further back: ${timeOf(cursor)}` : "These are all.";
+  }
+  if (body.rows.length === pageSize) $("looked").textContent = "";
+}
+
+// A payment's id begins with its milliseconds, in Crockford's base 32.
+function timeOf(id) {
+  const digits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  const at = [...id.slice(4, 14)].reduce((sum, each) => sum * 32 + digits.indexOf(each), 0);
+  return new Date(at).toISOString().slice(0, 19).replace("T", " ");
+}
+
+if ($("looked")?.textContent) lookFurther();
+if (live?.dataset.live) {
   const again = () => renew().finally(() => setTimeout(again, LIVE_MS));
   setTimeout(again, LIVE_MS);
 }

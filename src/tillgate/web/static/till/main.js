@@ -7,7 +7,7 @@ import { Receipt, Today } from "./receipt.js";
 import { Sale, isOver } from "./sale.js";
 import { Wedge } from "./scanner.js";
 import { brandOf, screenOf } from "./screen.js";
-import { beep } from "./sound.js";
+import { beep, switchedBy } from "./sound.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const money = new Money(facts.exponents);
@@ -301,6 +301,7 @@ $("cancel").onclick = () => sale.cancel();
 $("next").onclick = reset;
 $("receipt").onclick = () => receipt.show(sale.payment);
 $("open-today").onclick = () => today.show();
+switchedBy($("sound"));
 $("language").onchange = () => {
   document.cookie = `tillgate_language=${$("language").value}; path=/till; max-age=31536000; samesite=strict`;
   location.reload();

@@ -1,9 +1,23 @@
 // Short tones, where the browser lets a page make any: a person must have touched it before.
 
+const NAME = "tillgate.sound";
 let context = null;
 
+const isOn = () => localStorage.getItem(NAME) !== "off";
+
+// The button that switches them; this browser remembers it.
+export function switchedBy(button) {
+  const show = () => button.setAttribute("aria-pressed", String(isOn()));
+  button.addEventListener("click", () => {
+    localStorage.setItem(NAME, isOn() ? "off" : "on");
+    show();
+    beep("yes");
+  });
+  show();
+}
+
 export function beep(kind) {
-  if (localStorage.getItem("tillgate.sound") === "off" || !navigator.userActivation?.hasBeenActive) return;
+  if (!isOn() || !navigator.userActivation?.hasBeenActive) return;
   try {
     context ??= new AudioContext();
     const tones = kind === "yes" ? [880, 1320] : [220, 180];
