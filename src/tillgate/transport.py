@@ -7,9 +7,10 @@ that would travel. "No connection" is said only where none was usable (ADR 0004)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import aiohttp
+import msgspec
 
 CONNECT_TIMEOUT_S = 2.0
 """Wait for a connection, the wait for a free one in the pool included; the code lives one minute
@@ -110,6 +111,28 @@ class HttpTransport:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ConnectionBroke(type(error).__name__) from None
+
+
+async def fetch_json(url: str, timeout_s: float) -> Any:
+    """What an address of ours tells, with a connection of its own: for people, now and then.
+
+    Raises:
+        TimeoutError, ConnectionBroke: it tells nothing, or nothing that can be read.
+    """
+    timeout = aiohttp.ClientTimeout(total=timeout_s)
+    try:
+        async with (
+            aiohttp.ClientSession(trust_env=False, timeout=timeout) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            body = await _read(response)
+            if response.status != 200:
+                raise ConnectionBroke(f"HTTP {response.status}")
+            return msgspec.json.decode(body)
+    except TimeoutError:
+        raise
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise ConnectionBroke(type(error).__name__) from None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

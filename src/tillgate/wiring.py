@@ -45,9 +45,11 @@ from tillgate.store import Store
 from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.registry import audit
 from tillgate.store.sqlite import open_sqlite
+from tillgate.transport import fetch_json
 from tillgate.web import notify_api
 from tillgate.web.app import create_app, metrics_answer
 from tillgate.web.codes_api import CodesApi
+from tillgate.web.console import sandbox_state
 from tillgate.web.console.attention import Attention
 from tillgate.web.console.frame import Frame
 from tillgate.web.console.health import HealthPage
@@ -275,7 +277,10 @@ def build_gateway(
         else []
     )
     attention = Attention(store, clock)
-    frame = attention.frame = Frame(site, operators_door, attention.count)
+    sandbox = _sandbox(settings.connectors)
+    frame = attention.frame = Frame(
+        site, operators_door, attention.count, [sandbox_state.SECTION] if sandbox else []
+    )
     console = [
         *PaymentPages(frame, store, registry, list(by_section)).routes(),
         *OnePayment(frame, store, registry, by_section, clock).routes(),
@@ -284,6 +289,7 @@ def build_gateway(
         *RoutesPage(frame, routes).routes(),
         *RegistryPages(frame, store, registry).routes(),
         *WebhookPages(frame, office).routes(),
+        *(sandbox_state.SandboxState(frame, sandbox, fetch_json).routes() if sandbox else []),
     ]
     everybodys = [
         *make_routes(operations, gate, metrics.answered, note),
@@ -310,6 +316,12 @@ def build_gateway(
         on_stop=on_stop,
         on_hangup=routes.reload,
     )
+
+
+def _sandbox(connectors: Sequence[ConnectorSettings]) -> str | None:
+    """Where the sandbox is, if one plays the network: whoever calls it has such a name there."""
+    is_one = connectors[-1].client_id.startswith("SANDBOX_")
+    return _origin(connectors) if is_one else None
 
 
 def _origin(connectors: Sequence[ConnectorSettings]) -> str:

@@ -150,3 +150,21 @@ def test_an_error_is_a_page_for_people_and_json_for_programs(run_gateway, page, 
         told = demo.ask("GET", "/nowhere" if url == demo.url else "/admin/nowhere")
         assert (told.status, told.body["code"]) == (404, "not_found")
     shot(page, "error")
+
+
+def test_the_sandbox_tells_what_it_was_made_to_do_and_whether_its_books_agree(
+    run_gateway, page, town
+):
+    demo = run_gateway(is_demo=True)
+    demo.pay(town.code(wallet="kakaopay"), wait_s=5)
+    page.goto(demo.admin_url + "/console/sandbox")
+    assert "it answers as the network does" in page.inner_text("main")
+    assert "agree to the minor unit" in page.inner_text("main")
+    accessible(page)
+    town.ask("POST", "/rules", {"on": {"api": "pay"}, "do": {"lose": "reply"}, "times": 3})
+    town.ask("PUT", "/clock", {"frozen": True})
+    page.click("nav >> text=Sandbox")
+    page.wait_for_selector("text=rule_1")
+    assert "stands still" in page.inner_text("main")
+    accessible(page)
+    shot(page, "console/sandbox")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,15 @@ class Frame:
     `attention` counts what waits for a person.
     """
 
-    def __init__(self, site: Site, door: Door, attention: Callable[[], Awaitable[int]]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        door: Door,
+        attention: Callable[[], Awaitable[int]],
+        more: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """`more` are sections that not every console has."""
+        self._sections = (*SECTIONS, *more)
         self.site = site
         self._door = door
         self._attention = attention
@@ -69,7 +77,7 @@ class Frame:
             status=status,
             csrf=person.csrf,
             person=person.name,
-            sections=SECTIONS,
+            sections=self._sections,
             section=section,
             attention=await self._attention(),
             **WORDS,
