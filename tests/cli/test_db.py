@@ -39,7 +39,13 @@ def run(capsys, monkeypatch):
 SINCE_0008 = (
     *(
         f"DROP INDEX IF EXISTS {name}"
-        for name in ("ix_refund_status", "ix_refund_refund_id", "ix_payment_not_well")
+        for name in (
+            "ix_refund_status",
+            "ix_refund_refund_id",
+            "ix_payment_not_well",
+            "ix_payment_event_alert",
+            "ix_refund_event_alert",
+        )
     ),
     *("DROP TABLE account", "DROP TABLE session"),
 )

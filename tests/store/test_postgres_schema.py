@@ -270,3 +270,26 @@ def test_statistics_of_an_almost_empty_table_mislead_no_look_up(postgres):
         return scans(json.loads(row[0])[0]["Plan"])
 
     assert on(url, work, LOOKING) == [by_key]
+
+
+def test_the_lists_of_what_a_person_should_know_go_by_their_indexes(url):
+    """Repeating an index's words is what lets the planner take it: they have to be the same."""
+
+    async def work(connection):
+        await connection.execute("SET enable_seqscan = off")
+        found = {}
+        for table in ("payment_event", "refund_event"):
+            question = f"SELECT at FROM {table} WHERE {reports.HAS_ALERT} AND at > 5"
+            plan = await connection.fetch(f"EXPLAIN {question} ORDER BY at DESC LIMIT 9")
+            found[table] = plan[1][0]
+        question = f"SELECT status FROM payment WHERE {reports.IS_NOT_WELL} AND status = 'FAILED'"
+        plan = await connection.fetch(f"EXPLAIN {question} ORDER BY payment_request_id DESC")
+        return found | {"payment": " ".join(row[0] for row in plan)}
+
+    plans = on(url, work)
+    for table, index in (
+        ("payment_event", "ix_payment_event_alert"),
+        ("refund_event", "ix_refund_event_alert"),
+        ("payment", "ix_payment_not_well"),
+    ):
+        assert index in plans[table]

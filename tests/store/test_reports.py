@@ -9,7 +9,7 @@ import pytest
 
 from tests.store.store_side import NOW, opening, with_store
 from tillgate.ids import drawn_at, first_id, new_id
-from tillgate.store.reports import Wanted, find_page
+from tillgate.store.reports import Wanted, find_page, list_alerts
 
 COUNT = 23
 LOOKED_AT = 5
@@ -101,3 +101,31 @@ def test_an_id_tells_when_it_was_drawn():
     for wrong in ("", "pay_01", "pay_" + "!" * 26):
         with pytest.raises(ValueError, match=r"no id|not found"):
             drawn_at(wrong)
+
+
+def test_alerts_are_found_newest_first_and_nobodys_words_are_taken_for_one(
+    open_store,
+):
+    async def work(store):
+        for number, detail in enumerate(
+            (
+                b'{"alerts":["paid twice"],"x":1}',
+                b'{"why":"\\"alerts\\":[]"}',
+                b'{"then":["send pay"]}',
+                b'{"alerts":["late","again"]}',
+            ),
+            1,
+        ):
+            given = opening(number)
+            at = NOW + timedelta(seconds=number)
+            await store.open(replace(given, history=replace(given.history, at=at, detail=detail)))
+        found = await list_alerts(store, NOW, 9)
+        assert [(each.payment_request_id, each.reasons) for each in found] == [
+            ("pay_00004", ("late", "again")),
+            ("pay_00001", ("paid twice",)),
+        ]
+        assert found[0].at == NOW + timedelta(seconds=4)
+        assert len(await list_alerts(store, NOW, 1)) == 1
+        assert await list_alerts(store, NOW + timedelta(seconds=4), 9) == []
+
+    with_store(open_store, work)

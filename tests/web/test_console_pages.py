@@ -9,6 +9,7 @@ import sqlite3
 import aiohttp
 import pytest
 
+from tests.left_behind import leave
 from tests.support import gateway
 from tillgate.transport import ConnectionBroke, fetch_json
 
@@ -73,3 +74,22 @@ def test_what_is_no_json_or_no_answer_is_a_broken_connection():
     for bad in (good[:-1] + b"!", b"", b"HTTP/1.1 500 So\r\nContent-Length: 2\r\n\r\n[]"):
         with pytest.raises(ConnectionBroke):
             asyncio.run(says(bad))
+
+
+def test_an_alert_waits_for_a_person_until_a_week_is_over(tmp_path):
+    async def work(age_s):
+        folder = tmp_path / str(age_s)
+        folder.mkdir()
+        await leave(folder, [(1, "pay S")], age_s)
+        alert = b'{"alerts":["paid twice, <b>says the network</b>"]}'
+        with contextlib.closing(sqlite3.connect(folder / "tillgate.sqlite3")) as connection:
+            connection.execute("UPDATE payment_event SET detail = ? WHERE version = 2", (alert,))
+            connection.commit()
+        async with gateway(folder, SILENT, is_demo=True) as api:
+            return (await seen(api, "/console/attention"))[1]
+
+    text = asyncio.run(work(1000))
+    assert "paid twice, &lt;b&gt;says the network" in text
+    assert 'href="/console/payments/pay_01"' in text
+    assert '<span class="count">1<' in text
+    assert "Nothing waits for a person" in asyncio.run(work(8 * 86400))

@@ -197,7 +197,8 @@ def script(current: str | None) -> str:
     config.set_main_option("script_location", str(MIGRATIONS))
     with _alembic:
         command.upgrade(config, f"{current or 'base'}:{HEAD}", sql=True)
-    return written.getvalue()
+    # It is written for a driver that takes % for a parameter.
+    return written.getvalue().replace("%%", "%")
 
 
 async def check_positions(connection: Connection, url: PostgresUrl) -> None:

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
+
 from tillgate.core.model import Payment, Status
 from tillgate.ids import first_id
 from tillgate.store import Sql, Store
-from tillgate.store.rows import PAYMENT_COLUMNS, to_microseconds, to_payment
+from tillgate.store.rows import PAYMENT_COLUMNS, from_microseconds, to_microseconds, to_payment
 
 NOT_WELL = (Status.FAILED, Status.CANCELLING, Status.CANCELLED, Status.UNRESOLVED)
 IS_NOT_WELL = f"status IN ({', '.join(repr(each.value) for each in NOT_WELL)})"
 """The words of the index `ix_payment_not_well`: a statement that repeats them can use it."""
+
+HAS_ALERT = "(detail || '') LIKE '%\"alerts\":%'"
+"""The words of `ix_payment_event_alert` and `ix_refund_event_alert`."""
 
 LOOKED_AT = 100_000
 """Payments that one page looks through where no index leads to those that fit: some 30 ms on
@@ -112,6 +117,52 @@ async def list_payments(store: Store, wanted: Wanted, limit: int) -> list[Paymen
     """
     rows = await store.report(select_payments(wanted, limit))
     return [to_payment(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """A step of a payment, or of its refund, that a person should know of. `at` is aware UTC."""
+
+    at: datetime
+    payment_request_id: str
+    reasons: tuple[str, ...]
+
+
+async def list_alerts(store: Store, since: datetime, limit: int) -> list[Alerted]:
+    """Those of payments and refunds since then, newest first, at most so many. Left out is what
+    says that somebody is waited for: such a payment or refund is UNRESOLVED and found as that.
+
+    Raises:
+        StoreError: the database could not be read, or not in time.
+    """
+    values = (to_microseconds(since), limit)
+    where = f"{HAS_ALERT} AND at > ? AND {{}}status <> 'UNRESOLVED'"
+    rows = [
+        *await store.report(
+            Sql(
+                "SELECT at, payment_request_id, detail FROM payment_event"
+                f" WHERE {where.format('')} ORDER BY at DESC LIMIT ?",
+                values,
+            )
+        ),
+        *await store.report(
+            Sql(
+                "SELECT refund_event.at AS at, payment_request_id, detail FROM refund_event"
+                " JOIN refund USING (refund_request_id)"
+                f" WHERE {where.format('refund_event.')} ORDER BY at DESC LIMIT ?",
+                values,
+            )
+        ),
+    ]
+    found = [
+        Alerted(
+            from_microseconds(row["at"]),
+            row["payment_request_id"],
+            tuple(msgspec.json.decode(bytes(row["detail"]))["alerts"]),
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda each: each.at, reverse=True)[:limit]
 
 
 def _select_floor(wanted: Wanted, looked_at: int) -> Sql:

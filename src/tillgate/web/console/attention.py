@@ -14,7 +14,13 @@ from tillgate.core.model import Status
 from tillgate.core.refund_model import RefundStatus
 from tillgate.store import Sql, Store
 from tillgate.store.refunds import list_refunds
-from tillgate.store.reports import IS_NOT_WELL, Wanted, list_payments
+from tillgate.store.reports import (
+    HAS_ALERT,
+    IS_NOT_WELL,
+    Wanted,
+    list_alerts,
+    list_payments,
+)
 from tillgate.store.rows import from_microseconds, to_microseconds
 from tillgate.web.console.frame import Frame
 from tillgate.web.people import Person
@@ -24,7 +30,7 @@ LIMIT = 100
 STUCK = timedelta(minutes=15)
 """A cancel that goes on for so long: ADR 0011 gives up asking then."""
 NOTICES = timedelta(days=7)
-"""How long a notification of an unknown payment is shown."""
+"""How long an alert, and a notification of an unknown payment, is shown."""
 COUNTED_FOR = timedelta(seconds=5)
 """How old the count in the navigation may be."""
 
@@ -34,7 +40,11 @@ _COUNT = (
     f" + (SELECT count(*) FROM payment WHERE status = 'CANCELLING' AND {IS_NOT_WELL}"
     " AND changed_at < ?)"
     " + (SELECT count(*) FROM webhook_endpoint WHERE status = 'paused')"
-    " + (SELECT count(*) FROM unmatched_notification WHERE received_at > ?) AS count"
+    " + (SELECT count(*) FROM unmatched_notification WHERE received_at > ?)"
+    f" + (SELECT count(*) FROM payment_event WHERE {HAS_ALERT} AND at > ?"
+    " AND status <> 'UNRESOLVED')"
+    f" + (SELECT count(*) FROM refund_event WHERE {HAS_ALERT} AND at > ?"
+    " AND status <> 'UNRESOLVED') AS count"
 )
 
 
@@ -56,8 +66,8 @@ class Attention:
         """How many things wait, some seconds old at most."""
         now = self._clock.now()
         if now - self._counted[0] > COUNTED_FOR:
-            since = (to_microseconds(now - STUCK), to_microseconds(now - NOTICES))
-            [row] = await self._store.report(Sql(_COUNT, since))
+            stuck, noticed = to_microseconds(now - STUCK), to_microseconds(now - NOTICES)
+            [row] = await self._store.report(Sql(_COUNT, (stuck, noticed, noticed, noticed)))
             self._counted = (now, row["count"])
         return self._counted[1]
 
@@ -82,6 +92,7 @@ class Attention:
                 " webhook_endpoint WHERE status = 'paused' ORDER BY changed_at DESC LIMIT ?",
                 LIMIT,
             ),
+            alerts=await list_alerts(self._store, now - NOTICES, LIMIT),
             notices=await self._rows(
                 "SELECT payment_request_id, payment_id, outcome, code, amount, received_at AS"
                 " changed_at FROM unmatched_notification WHERE received_at > ? ORDER BY id DESC"
