@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import order
 from tests.web.test_people import CASHIER, Browser, run
-from tillgate.web.print import receipt_pdf, sheet_pdf
+from tillgate.web.print import is_legible, receipt_pdf, sheet_pdf
 from tillgate.web.scanner_check import sheet_codes
 
 
@@ -35,6 +35,33 @@ def test_a_receipt_has_the_identifiers_whatever_the_shop_is_called(name):
     assert "pay_01M85V940KBNQW149WK2N9EMER" in text
     assert "12 300 JPY" in text
     assert text.replace("\n", "").count("A" * 38)
+
+
+def test_what_no_font_has_gives_way_to_the_identifier(tmp_path):
+    """A Thai name would be a row of black boxes, and two shops' receipts look alike."""
+    thai = "ร้านกาแฟ"
+    assert [is_legible(text) for text in ("Café Ü", "喫茶 ひまわり", "카페", "茶馆", thai)] == [
+        *(True,) * 4,
+        False,
+    ]
+
+    async def work(api):
+        status, _ = await api.admin("PATCH", "/merchants/M00000000001", {"name": thai})
+        assert status == 200
+        assert (await api.admin("POST", "/users", CASHIER | {"name": "eve"}))[0] == 201
+        browser = Browser(api)
+        await browser.signs_in("eve")
+        _, payment = await api.post(order(description=thai), wait=10)
+        cookie = "; ".join(f"{k}={v}" for k, v in browser.cookies.items())
+        url = f"{api.url}/till/receipts/{payment['id']}.pdf"
+        async with api.session.get(url, headers={"Cookie": cookie}) as answer:
+            return payment["id"], text_of(await answer.read())
+
+    payment_id, text = run(tmp_path, work)
+    assert "M00000000001" in text
+    assert payment_id in text
+    assert "Note" not in text
+    assert "\u25a0" not in text
 
 
 def test_a_receipt_is_for_who_may_see_the_payment(tmp_path):

@@ -1,7 +1,7 @@
 """What goes to paper: receipts and the scanner's sheet, as PDF.
 
 Its words are English; names are written with the fonts that every reader of PDF has for Chinese,
-Japanese and Korean. Thai has none: use the page's own print there.
+Japanese and Korean. Thai and others have none (`is_legible`): use the page's own print there.
 """
 
 from __future__ import annotations
@@ -75,6 +75,17 @@ def sheet_pdf(codes: Sequence[tuple[str, str, bytes]]) -> bytes:
         canvas.drawString(x, y - 43 * mm, f"{number + 1}. {kind}, {len(digits)} digits")
     canvas.save()
     return file.getvalue()
+
+
+def is_legible(text: str) -> bool:
+    """Whether there is a font that has all its characters."""
+    if _font(text) != LATIN:
+        return True
+    try:
+        text.encode("cp1252")  # what PDF's own Latin fonts have
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _broken(text: str, length: int = 38) -> list[str]:

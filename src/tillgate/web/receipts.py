@@ -15,7 +15,7 @@ from tillgate.gateway.resources import iso
 from tillgate.store import Store
 from tillgate.store.reports import Wanted, list_payments
 from tillgate.web.people import Door
-from tillgate.web.print import receipt_pdf
+from tillgate.web.print import is_legible, receipt_pdf
 from tillgate.web.problems import Problem
 from tillgate.web.sign_in import to_sign_in
 
@@ -47,11 +47,12 @@ class Receipts:
         [payment] = found
         merchant = self._registry.merchants.get(payment.order.merchant_id)
         store = merchant.stores.get(payment.order.store_id) if merchant else None
+        order = payment.order
         return Response(
             receipt_pdf(
-                merchant.name if merchant else payment.order.merchant_id,
-                store.name if store else payment.order.store_id,
-                str(payment.order.amount),
+                merchant.name if merchant and is_legible(merchant.name) else order.merchant_id,
+                store.name if store and is_legible(store.name) else order.store_id,
+                str(order.amount),
                 rows_of(payment),
             ),
             headers={
@@ -64,7 +65,7 @@ class Receipts:
 
 
 def rows_of(payment: Payment) -> list[tuple[str, str]]:
-    """What stands on it: name and value."""
+    """What stands on it: name and value. A note that no font of a PDF has is left out."""
     order, receipt = payment.order, payment.receipt
     rows = (
         ("State", STATES.get(payment.status.value, "Not decided yet")),
@@ -81,4 +82,4 @@ def rows_of(payment: Payment) -> list[tuple[str, str]]:
             str(replace(order.amount, value=payment.refunded)) if payment.refunded else None,
         ),
     )
-    return [(name, value) for name, value in rows if value]
+    return [(name, value) for name, value in rows if value and is_legible(value)]
