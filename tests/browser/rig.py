@@ -100,6 +100,12 @@ class Watch:
         self.problems.append(problem)
 
 
+def follow(page: Page, selector: str) -> None:
+    """Click something that leads to another page, and be there."""
+    with page.expect_navigation():
+        page.click(selector)
+
+
 def accessible(page: Page) -> None:
     """axe finds nothing serious or critical in the page as it stands, frames included.
 

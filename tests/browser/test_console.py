@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from tests.browser.rig import accessible, shot, until
+from tests.browser.rig import accessible, follow, shot, until
 
 EVIL = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
@@ -44,7 +44,7 @@ def test_an_empty_console_teaches_and_then_lives(console, town, demo):
     assert console.locator("#rows tr").count() == 50
     accessible(console)
     shot(console, "console/payments")
-    console.click("text=Older")
+    follow(console, "text=Older")
     assert console.locator("#rows tr").count() == 6
 
 
@@ -131,7 +131,7 @@ def test_a_refusal_stands_in_the_dialog(console, town, demo, watch):
 
 
 def test_needs_attention_is_empty_and_then_counts(console, town, demo, portal):
-    console.click("text=Needs attention")
+    follow(console, "text=Needs attention")
     assert "Nothing waits for a person" in console.inner_text("main")
     accessible(console)
     shot(console, "console/attention-empty")
@@ -176,7 +176,7 @@ def test_the_page_is_light(page, demo):
 
 
 def test_a_code_is_explained_and_never_shown_whole(console, town, demo):
-    console.click("nav >> text=Routes")
+    follow(console, "nav >> text=Routes")
     accessible(console)
     code = town.code(wallet="kakaopay")
     console.fill("#code", code)
@@ -194,7 +194,7 @@ def test_a_code_is_explained_and_never_shown_whole(console, town, demo):
 
 
 def test_a_key_is_made_shown_once_rotated_and_revoked(console, demo, watch):
-    console.click("nav >> text=Merchants")
+    follow(console, "nav >> text=Merchants")
     console.wait_for_selector("text=Keys")
     accessible(console)
     shot(console, "console/merchants")
@@ -216,7 +216,7 @@ def test_a_key_is_made_shown_once_rotated_and_revoked(console, demo, watch):
 
 
 def test_a_store_is_closed_and_takes_nothing_any_more(console, town, demo):
-    console.click("nav >> text=Merchants")
+    follow(console, "nav >> text=Merchants")
     console.locator("li", has_text="UGG-2").first.locator("button").first.click()
     assert "takes no new payments" in console.inner_text("#sure")
     console.click("#sure-yes")
@@ -225,7 +225,7 @@ def test_a_store_is_closed_and_takes_nothing_any_more(console, town, demo):
 
 def test_people_are_added_and_closed(console, demo, watch):
     watch.expect("status of 4")
-    console.click("nav >> text=People")
+    follow(console, "nav >> text=People")
     accessible(console)
     console.click("text=Add a cashier")
     console.fill("#sure-name", "Ann")
@@ -239,11 +239,11 @@ def test_people_are_added_and_closed(console, demo, watch):
     console.locator("tr", has_text="ann").locator("text=Close").first.click()
     console.click("#sure-yes")
     until(console, lambda: "closed" in console.locator("tr", has_text="ann").first.inner_text())
-    console.click("nav >> text=Audit")
+    follow(console, "nav >> text=Audit")
     console.wait_for_selector("text=user.close")
     accessible(console)
     shot(console, "console/audit")
-    console.click("nav >> text=Webhooks")
+    follow(console, "nav >> text=Webhooks")
     assert "tillgate webhook create" in console.inner_text("main")
     accessible(console)
 
@@ -251,7 +251,7 @@ def test_people_are_added_and_closed(console, demo, watch):
 def test_health_shows_the_last_hour(console, town, demo):
     for _ in range(3):
         demo.pay(town.code(wallet="kakaopay"), wait_s=5)
-    console.click("nav >> text=Health")
+    follow(console, "nav >> text=Health")
     console.wait_for_selector("text=alipay_plus: up")
     assert console.locator(".chart").count() == 6
     assert "Normal:" in console.inner_text("#charts")

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 from bench.history import fill_sqlite
 
-from tests.browser.rig import accessible, shot, until
+from tests.browser.rig import accessible, follow, shot, until
 from tests.left_behind import UNDECIDED, leave
 from tests.support import OPERATOR_KEY
 from tests.webhook_receiver import OK, Receiver, status
@@ -25,11 +25,11 @@ def test_an_undecided_payment_is_found_and_decided_with_its_evidence(
     demo = run_gateway(is_demo=True)
     page.goto(demo.admin_url + "/console")
     page.wait_for_selector("nav .count:text('1')")
-    page.click("nav >> text=Needs attention")
+    follow(page, "nav >> text=Needs attention")
     assert "Payments that nobody can decide" in page.inner_text("main")
     accessible(page)
     shot(page, "console/attention")
-    page.click("text=pay_01")
+    follow(page, "text=pay_01")
     page.wait_for_selector("text=Needs a person")
     shot(page, "console/unresolved", is_whole=True)
     page.click("button[data-act=resolve]")
@@ -63,7 +63,7 @@ def test_webhooks_are_looked_at_sent_again_paused_and_resumed(hooks, page, town)
     payment = demo.pay(town.code(wallet="kakaopay"), wait_s=5)
     until(page, lambda: len(receiver.got) == 1)
     page.goto(demo.admin_url + "/console/webhooks")
-    page.click(f"text={endpoint}")
+    follow(page, f"text={endpoint}")
     until(page, lambda: page.reload() and "delivered" in page.inner_text("tbody"))
     accessible(page)
     shot(page, "console/webhook")
@@ -104,7 +104,7 @@ def test_what_failed_is_told_and_a_webhook_that_is_gone_says_so(hooks, page, tow
     page.goto(f"{demo.admin_url}/console/webhooks/{endpoint}?state=pending")
     until(page, lambda: page.reload() and "500" in page.inner_text("main"))
     assert "failing since" in page.inner_text("main")
-    page.click("text=delivered")
+    follow(page, "text=delivered")
     assert "Nothing here" in page.inner_text("main")
     watch.expect("status of 404")
     page.goto(demo.admin_url + "/console/webhooks/we_gone")
@@ -163,7 +163,7 @@ def test_the_sandbox_tells_what_it_was_made_to_do_and_whether_its_books_agree(
     accessible(page)
     town.ask("POST", "/rules", {"on": {"api": "pay"}, "do": {"lose": "reply"}, "times": 3})
     town.ask("PUT", "/clock", {"frozen": True})
-    page.click("nav >> text=Sandbox")
+    follow(page, "nav >> text=Sandbox")
     page.wait_for_selector("text=rule_1")
     assert "stands still" in page.inner_text("main")
     accessible(page)

@@ -576,3 +576,14 @@ def test_the_page_is_light_and_works_by_keyboard_alone(demo, page, town):
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     till.shows("ready")
+
+
+def test_sounds_are_switched_off_and_stay_off(till):
+    assert till.page.get_attribute("#sound", "aria-pressed") == "true"
+    till.page.click("#sound")
+    till.reloads()
+    assert till.page.get_attribute("#sound", "aria-pressed") == "false"
+    accessible(till.page)
+    till.page.focus("#sound")
+    till.page.keyboard.press("Space")
+    assert till.page.get_attribute("#sound", "aria-pressed") == "true"

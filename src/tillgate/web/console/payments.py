@@ -138,7 +138,9 @@ class PaymentPages:
             statuses=statuses,
             merchant_id=given["merchant"] or None,
             # An order is looked up by an index that begins with the merchant: all of them, then.
-            merchants=tuple(self._registry.merchants) if given["order"] else (),
+            merchants=()
+            if given["merchant"] or not given["order"]
+            else tuple(self._registry.merchants),
             store_id=given["store"] or None,
             terminal_id=given["terminal"] or None,
             route=given["route"] or None,
