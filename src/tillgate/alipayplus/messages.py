@@ -328,7 +328,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.,]+(?:Z|[+-][0-9:]+)\Z")
 
 def format_time(at: datetime) -> str:
     """ISO 8601 in whole seconds with an offset, `2026-01-31T23:59:59+00:00`, for an aware time."""
-    return at.astimezone(UTC).replace(microsecond=0).isoformat()
+    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def format_expiry(at: datetime) -> str:

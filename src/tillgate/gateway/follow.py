@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -92,6 +92,38 @@ class _Driven:
     waiters: dict[asyncio.Future[None], None] = field(default_factory=dict)
 
 
+class _Locked:
+    """A payment, nobody else's meanwhile in this process; None when there is none.
+
+    Every fact of every payment goes through one, and a generator would take it three times as long.
+    """
+
+    __slots__ = ("_done_with", "_driven", "_taking_up")
+
+    def __init__(
+        self, taking_up: Awaitable[_Driven | None], done_with: Callable[[_Driven], None]
+    ) -> None:
+        self._taking_up = taking_up
+        self._done_with = done_with
+        self._driven: _Driven | None = None
+
+    async def __aenter__(self) -> _Driven | None:
+        driven = await self._taking_up
+        if driven is not None:
+            try:
+                await driven.lock.acquire()
+            except BaseException:
+                self._done_with(driven)
+                raise
+            self._driven = driven
+        return driven
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._driven is not None:
+            self._driven.lock.release()
+            self._done_with(self._driven)
+
+
 class Follower:
     """Drives payments from memory. One per process."""
 
@@ -157,8 +189,7 @@ class Follower:
             async with driven.lock:
                 self._catch_up(driven, payment)
         finally:
-            driven.users -= 1
-            self._let_go(driven)
+            self._done_with(driven)
 
     def _catch_up(self, driven: _Driven, payment: Payment) -> None:
         if payment.version > driven.payment.version:
@@ -301,24 +332,24 @@ class Follower:
                 return driven.payment
         raise _too_many(payment_request_id)
 
-    @contextlib.asynccontextmanager
-    async def _locked(self, key: PaymentRequestId) -> AsyncIterator[_Driven | None]:
-        """The payment, nobody else's meanwhile in this process; None when there is none."""
+    def _locked(self, key: PaymentRequestId) -> _Locked:
+        return _Locked(self._used(key), self._done_with)
+
+    async def _used(self, key: PaymentRequestId) -> _Driven | None:
+        """The payment as it is driven here, or as the store has it, with one user more."""
         driven = self._driven.get(key)
         if driven is None:
             payment = await self._store.load(key)
             if payment is None:
-                yield None
-                return
+                return None
             # Whoever comes while this one is busy shares it: one payment, one lock.
             driven = self._driven.setdefault(key, _Driven(payment))
         driven.users += 1
-        try:
-            async with driven.lock:
-                yield driven
-        finally:
-            driven.users -= 1
-            self._let_go(driven)
+        return driven
+
+    def _done_with(self, driven: _Driven) -> None:
+        driven.users -= 1
+        self._let_go(driven)
 
     @property
     def driven_count(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
@@ -87,11 +88,15 @@ class Metrics(Watch):
             ("operation", "status"),
             registry=self._registry,
         )
+        # The library finds a series by its labels with locks and copies; there are a few dozen.
+        self._payments_of = cache(self._payments.labels)
+        self._calls_of = cache(self._calls.labels)
+        self._requests_of = cache(self._requests.labels)
         ProcessCollector(registry=self._registry)
 
     def changed(self, before: Payment | None, after: Payment) -> None:
         if before is None or before.status is not after.status:
-            self._payments.labels(after.order.connector, after.status.value).inc()
+            self._payments_of(after.order.connector, after.status.value).inc()
 
     def refunded(self, before: Refund | None, after: Refund) -> None:
         if before is None or before.status is not after.status:
@@ -100,10 +105,10 @@ class Metrics(Watch):
     def called(
         self, connector: str, call: str, outcome: Event | RefundEvent, took: timedelta
     ) -> None:
-        self._calls.labels(connector, call, word_of(outcome)).observe(took.total_seconds())
+        self._calls_of(connector, call, word_of(outcome)).observe(took.total_seconds())
 
     def answered(self, operation: str, status: int) -> None:
-        self._requests.labels(operation, str(status)).inc()
+        self._requests_of(operation, str(status)).inc()
 
     def watch_now(self, gauges: Callable[[], Mapping[str, tuple[str, float]]]) -> None:
         """Read these at each scrape: name to what it is, and its value."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,11 +17,10 @@ from tillgate.core.errors import GatewayError, OrderTaken, StoreError
 from tillgate.gateway.metrics import CONTENT_TYPE
 from tillgate.gateway.resources import payment_resource
 from tillgate.pages import Site
+from tillgate.web.application import Application, Lifespan, Told
 from tillgate.web.problems import Problem, problem
 
 log = logging.getLogger(__name__)
-
-Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 async def healthz(request: Request) -> Response:
@@ -52,10 +50,10 @@ def create_app(
         Route("/readyz", readyz, methods=["GET"]),
         *routes,
     ]
-    app = Starlette(
-        routes=all_routes,
-        lifespan=lifespan,
-        exception_handlers={
+    app = Application(
+        all_routes,
+        lifespan,
+        {
             GatewayError: _for_people(_gateway_error, site),
             HTTPException: _for_people(_http_error, site),
             Exception: _for_people(_fault, site),
@@ -90,9 +88,6 @@ class ByPort:
         is_operators = scope["type"] == "http" and scope["server"][1] == self._port
         app = self._operators if is_operators else self._everybodys
         await app(scope, receive, send)
-
-
-Told = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def _for_people(told: Told, site: Site) -> Told:
