@@ -15,7 +15,7 @@ import pytest
 from tests.gateway.follower_side import Side, following, opening, paid
 from tests.store.store_side import opener
 from tests.support import API_KEY, Wallets, gateway, order, sandbox
-from tillgate.core.model import Notified, PayAnswered, Status
+from tillgate.core.model import CancelRequested, Notified, PayAnswered, Status
 from tillgate.gateway import follow
 from tillgate.store import KeyHeld
 from tillgate.store.postgres_url import read_postgres_url
@@ -177,6 +177,44 @@ def test_what_one_node_told_no_other_one_takes_back(postgres, tmp_path):
             assert await a.follower.wait(await a.follower.current(key), 0.01) == told
             assert a.follower.driven_count == 0  # it has caught up, and the payment rests
             asked.answer.set_result(PayAnswered(paid(asked)))
+
+    asyncio.run(run())
+
+
+def test_a_late_word_is_taken_of_the_payment_as_another_node_left_it(postgres, tmp_path):
+    """A remembers how it ended the payment; B has cancelled it since."""
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, b):
+            payment = await a.sale(1)
+            key = payment.payment_request_id
+            await a.until(lambda: a.network.calls)
+            [asked] = a.network.calls
+            asked.answer.set_result(PayAnswered(paid(asked)))
+            assert (await a.follower.wait(payment, 10)).status is Status.SUCCEEDED
+            again = await a.follower.apply(key, Notified(paid(asked)))
+            assert again is not None
+            assert again.version == 2
+            await b.follower.apply(key, CancelRequested("till"))
+            late = await a.follower.apply(key, Notified(paid(asked)))
+            assert late is not None
+            assert late.status is Status.CANCELLING
+
+    asyncio.run(run())
+
+
+def test_payments_at_rest_are_remembered_up_to_a_number(postgres, tmp_path, monkeypatch):
+    monkeypatch.setattr(follow, "REMEMBERED_MAX", 2)
+
+    async def run():
+        async with two_nodes(tmp_path, postgres.migrated()) as (a, _):
+            for number in range(1, 5):
+                payment = await a.sale(number)
+                await a.until(lambda: len(a.network.calls) == number)  # noqa: B023
+                asked = a.network.calls[-1]
+                asked.answer.set_result(PayAnswered(paid(asked)))
+                await a.follower.wait(payment, 10)
+            assert len(a.follower._remembered) == 2
 
     asyncio.run(run())
 

@@ -23,6 +23,7 @@ from tillgate.store.postgres_statements import (
     SAVE_BATCH,
     SAVE_COLUMNS,
     SELECT_PAYMENTS,
+    SELECT_SAMES,
     numbered,
     type_of,
 )
@@ -231,7 +232,8 @@ def test_no_look_up_scans_the_table(full_url, name, values, index):
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
 @pytest.mark.parametrize("is_analysed", [False, True], ids=["unknown", "analysed"])
-def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed):
+@pytest.mark.parametrize("look", [SELECT_PAYMENTS, SELECT_SAMES], ids=["whole", "same"])
+def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed, look):
     url = postgres.migrated()
     if is_full:
         fill(url)
@@ -240,7 +242,7 @@ def test_a_batch_of_look_ups_scans_no_table(postgres, is_full, is_analysed):
 
     async def generic(connection):
         await connection.execute("SET plan_cache_mode = force_generic_plan")
-        await connection.execute(f"PREPARE look AS {SELECT_PAYMENTS}")
+        await connection.execute(f"PREPARE look AS {look}")
         [row] = await connection.fetch("EXPLAIN (FORMAT JSON) EXECUTE look (NULL)")
         await connection.execute("DEALLOCATE look")
         return scans(json.loads(row[0])[0]["Plan"])

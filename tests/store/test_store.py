@@ -146,6 +146,31 @@ def test_a_stale_version_is_refused_and_changes_nothing(open_store):
     with_store(open_store, work)
 
 
+def test_what_is_known_is_given_back_only_while_it_is_so(open_store):
+    """A failover that lost a commit may make something else of a version: that is read, too."""
+
+    async def work(store):
+        given = opening()
+        key = given.payment.payment_request_id
+        assert await store.load(key, given.payment) is None
+        await store.open(given)
+        assert await store.load(key, given.payment) is given.payment
+        done = paid(given.payment, "p1")
+        await store.save(done, history(done, "pay_answered"), keep_body=False)
+        assert await store.load(key, given.payment) == done
+        assert await store.load(key, done) is done
+        lost = (
+            {"status": Status.CANCELLED},
+            {"changed_at": done.changed_at + timedelta(microseconds=1)},
+            {"reserved": 1},
+            {"reserved": 1, "refunded": 1},
+        )
+        for other in lost:
+            assert await store.load(key, replace(done, **other)) == done
+
+    with_store(open_store, work)
+
+
 def test_of_two_writers_of_one_version_one_wins(open_store):
     async def work(store):
         given = opening()

@@ -6,11 +6,9 @@ Values only. The rules that turn one into the next stand in `core/payment.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any, NewType
 
 from tillgate.core.money import Money
@@ -117,7 +115,7 @@ class Receipt:
     acquirer_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that `changed` copies it in one go
 class Payment:
     """One payment, whole. Build it with `open_payment`; change it with `step`.
 
@@ -210,25 +208,19 @@ class Payment:
         return self.sends - self.sends_never_left
 
 
-_FIELDS = tuple(field.name for field in fields(Payment))
-_values_of = attrgetter(*_FIELDS)
-_SETTER_OF: dict[str, Callable[[Payment, Any], None]] = {
-    name: getattr(Payment, name).__set__ for name in _FIELDS
-}
-_SETTERS = tuple(_SETTER_OF.values())
+_FIELDS = frozenset(field.name for field in fields(Payment))
 
 
 def changed(payment: Payment, **changes: Any) -> Payment:
-    """`dataclasses.replace` for a payment in less than half its time: each step makes two or three.
+    """`dataclasses.replace` for a payment in a fifth of its time: each step makes two or three.
 
     Raises:
         KeyError: there is no such field.
     """
+    if not changes.keys() <= _FIELDS:
+        raise KeyError(*(changes.keys() - _FIELDS))
     after = object.__new__(Payment)
-    for set_value, value in zip(_SETTERS, _values_of(payment), strict=True):
-        set_value(after, value)
-    for name, value in changes.items():
-        _SETTER_OF[name](after, value)
+    after.__dict__.update(payment.__dict__, **changes)
     after.__post_init__()
     return after
 

@@ -207,8 +207,10 @@ class Store(Protocol):
         """
         ...
 
-    async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
-        """The payment as last saved."""
+    async def load(
+        self, payment_request_id: PaymentRequestId, known: Payment | None = None
+    ) -> Payment | None:
+        """The payment as last saved; `known` itself where that is still so, which is cheaper."""
         ...
 
     async def load_request(self, merchant_id: str, idempotency_key: str) -> Request | None:

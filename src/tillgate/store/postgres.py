@@ -54,6 +54,7 @@ from tillgate.store.postgres_statements import (
     SELECT_MERCHANT_EVENTS,
     SELECT_NEWER,
     SELECT_PAYMENTS,
+    SELECT_SAMES,
     SETTLE_OPEN,
     SETTLE_SAVE,
     arrays,
@@ -63,6 +64,7 @@ from tillgate.store.postgres_url import PostgresUrl
 from tillgate.store.postgres_writer import BatchWriter, Write
 from tillgate.store.rows import (
     history_values,
+    is_same,
     merchant_event_values,
     opening_values,
     state_values,
@@ -106,7 +108,9 @@ class PostgresStore:
         self._url = url
         self._opener = BatchWriter(url, OPEN_BATCH, SETTLE_OPEN)
         self._saver = BatchWriter(url, SAVE_BATCH, SETTLE_SAVE)
-        self._payments = BatchReader(Connections(url, PINNED, 1), SELECT_PAYMENTS)
+        lookups = Connections(url, PINNED, 1)
+        self._sames = BatchReader(lookups, SELECT_SAMES)
+        self._payments = BatchReader(lookups, SELECT_PAYMENTS)
         self._readers = Connections(url, LOOKING, READERS)
         self._workers = Connections(url, QUICK, WORKERS)
         self._reporters = Connections(url, PATIENT, REPORTERS)
@@ -157,7 +161,13 @@ class PostgresStore:
         if not await self._saver.write(write):
             raise StaleVersion(f"version {payment.version - 1} was replaced already")
 
-    async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
+    async def load(
+        self, payment_request_id: PaymentRequestId, known: Payment | None = None
+    ) -> Payment | None:
+        if known is not None:
+            found = await self._sames.look(payment_request_id)
+            if found and is_same(found[0], known):
+                return known
         rows = await self._payments.look(payment_request_id)
         return to_payment(rows[0]) if rows else None
 

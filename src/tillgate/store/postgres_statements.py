@@ -12,7 +12,7 @@ from functools import cache
 from itertools import count
 from typing import Any
 
-from tillgate.store.rows import PAYMENT_COLUMNS, PLACE_COLUMNS, STATE_COLUMNS
+from tillgate.store.rows import PAYMENT_COLUMNS, PLACE_COLUMNS, SAME_COLUMNS, STATE_COLUMNS
 from tillgate.store.statements import GIVEN_COLUMNS, LAST_ATTEMPT, PLACE
 from tillgate.store.webhooks import insert_deliveries
 
@@ -166,6 +166,11 @@ SELECT_NEWER = (
     " JOIN payment ON payment.payment_request_id = known.id AND payment.version > known.version"
 )
 
+SELECT_SAMES = (
+    f"SELECT n, {', '.join(SAME_COLUMNS)}"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n)"
+    " JOIN payment ON payment.payment_request_id = asked.id"
+)
 SELECT_PAYMENTS = (
     f"SELECT n, {', '.join(f'payment.{name}' for name in PAYMENT_COLUMNS)}"
     " FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n)"

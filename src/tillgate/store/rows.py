@@ -229,6 +229,24 @@ def to_payment(row: Mapping[str, Any]) -> Payment:
     )
 
 
+SAME_COLUMNS = ("version", "status", "changed_at", "reserved", "refunded")
+"""What tells whether a payment is still as it was. The version says so, unless a failover lost a
+commit and another node has made something else of that version: then the others differ.
+"""
+
+
+def is_same(row: Mapping[str, Any], payment: Payment) -> bool:
+    """Whether a row with `SAME_COLUMNS` is this payment."""
+    known = (
+        payment.version,
+        payment.status.value,
+        to_microseconds(payment.changed_at),
+        payment.reserved,
+        payment.refunded,
+    )
+    return tuple(row[name] for name in SAME_COLUMNS) == known
+
+
 def opening_values(opening: Opening) -> tuple[Value, ...]:
     """The values of a new row: `ASKED_COLUMNS`, `STATE_COLUMNS`, then what is kept of the
     request. Its `PLACE_COLUMNS` are the database's.

@@ -41,6 +41,7 @@ from tillgate.store.rows import (
     PLACE_COLUMNS,
     STATE_COLUMNS,
     history_values,
+    is_same,
     merchant_event_values,
     opening_values,
     state_values,
@@ -64,6 +65,7 @@ from tillgate.store.statements import (
     SELECT_BY_ORDER,
     SELECT_HISTORY,
     SELECT_PAYMENT,
+    SELECT_SAME,
     SELECT_WAITING,
 )
 from tillgate.store.webhooks import INSERT_DELIVERIES, delivery_values
@@ -156,7 +158,13 @@ class SqliteStore:
         values = unmatched_values(notification)
         await self._writer.commit(lambda connection: connection.execute(INSERT_UNMATCHED, values))
 
-    async def load(self, payment_request_id: PaymentRequestId) -> Payment | None:
+    async def load(
+        self, payment_request_id: PaymentRequestId, known: Payment | None = None
+    ) -> Payment | None:
+        if known is not None:
+            found = self._one(SELECT_SAME, payment_request_id)
+            if found is not None and is_same(found, known):
+                return known
         row = self._one(SELECT_PAYMENT, payment_request_id)
         return to_payment(row) if row else None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tillgate.store.rows import ASKED_COLUMNS, PAYMENT_COLUMNS, STATE_COLUMNS
+from tillgate.store.rows import ASKED_COLUMNS, PAYMENT_COLUMNS, SAME_COLUMNS, STATE_COLUMNS
 
 REQUEST_COLUMNS = ("idempotency_key", "code_fingerprint", "expires_in_s", "pay_body")
 GIVEN_COLUMNS = ASKED_COLUMNS + STATE_COLUMNS + REQUEST_COLUMNS
@@ -35,6 +35,7 @@ an empty table, and a plan is kept.
 PLACE = "coalesce(last.attempt, 0) + 1, last.payment_request_id"
 """The values of `PLACE_COLUMNS` after the attempt before it, `last`."""
 SELECT_PAYMENT = f"SELECT {_SELECTED} FROM payment WHERE payment_request_id = ?"
+SELECT_SAME = f"SELECT {', '.join(SAME_COLUMNS)} FROM payment WHERE payment_request_id = ?"
 SELECT_BY_KEY = (
     f"SELECT {_SELECTED}, code_fingerprint, expires_in_s FROM payment"
     " WHERE merchant_id = ? AND idempotency_key = ?"
