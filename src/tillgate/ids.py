@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 
 
 def new_id(prefix: str, now: datetime) -> str:
@@ -42,8 +43,8 @@ def drawn_at(id_: str) -> datetime:
 
 
 def _written(prefix: str, number: int) -> str:
-    characters = [_ALPHABET[(number >> shift) & 31] for shift in range(125, -5, -5)]
-    return f"{prefix}_{''.join(characters)}"
+    pairs = [_PAIRS[(number >> shift) & 1023] for shift in range(120, -10, -10)]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def new_secret(size_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
@@ -73,10 +74,66 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class JoiningTransport:
+    """A transport that holds one piece back until the next, or until the loop's next turn.
+
+    uvicorn writes an answer's head and its body apart, and the loop sends each at once: a system
+    call and a packet more for each answer, 3 % of a payment's CPU.
+    """
+
+    __slots__ = ("_held", "_loop", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """See `asyncio.Transport`. Holds one piece at most, so back-pressure is as it was."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
+        else:
+            self._held = data
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is held now."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+    def close(self) -> None:
+        """Send what is held, then close."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Cut it; what is held stays unsent."""
+        self.drop()
+        self._transport.abort()
+
+    def drop(self) -> None:
+        """Nobody is there to send to."""
+        self._held = b""
+
+
 class Protocol(HttpToolsProtocol):
     """Tells an application which connection a request came on, as an extension of its scope: the
     sandbox cuts connections on purpose.
     """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came."""
+        super().connection_made(cast(asyncio.Transport, JoiningTransport(transport, self.loop)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It has gone."""
+        cast(JoiningTransport, self.transport).drop()
+        super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         """A request's first byte came."""

@@ -33,6 +33,10 @@ class Urgency(IntEnum):
     """An inquiry."""
 
 
+_FIRST_FIRST = tuple(Urgency)
+_LAST_FIRST = _FIRST_FIRST[::-1]
+
+
 class Slot:
     """A place among the calls of one network. Give it back, or pass it on, exactly once."""
 
@@ -100,8 +104,10 @@ class Lane:
         if self._in_flight >= self._calls_max:
             return None
         is_turn_for_the_last = self._granted % TURN_FOR_THE_LAST == TURN_FOR_THE_LAST - 1
-        order = reversed(Urgency) if is_turn_for_the_last else iter(Urgency)
-        return next((urgency for urgency in order if self._may_start(urgency)), None)
+        for urgency in _LAST_FIRST if is_turn_for_the_last else _FIRST_FIRST:
+            if self._may_start(urgency):
+                return urgency
+        return None
 
     def _may_start(self, urgency: Urgency) -> bool:
         if urgency is Urgency.QUESTION and self._questions >= self._inquiries_max:

@@ -66,7 +66,7 @@ def parse(body: bytes, type_: type[T]) -> T:
     try:
         text = body.decode("utf-8")
         try:
-            document = json.loads(text, object_pairs_hook=_object, parse_int=_integer)
+            document = _read_strictly(text)
         except _Fault:
             # Where exactly is worth a second reading only now.
             _locate(json.loads(text, object_pairs_hook=_Pairs, parse_int=_integer), "$")
@@ -167,6 +167,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if not _NAME.match(name) or (type(value) is str and _CONTROL.search(value)):
             raise _Fault
     return members
+
+
+_read_strictly = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer).decode
 
 
 def _locate(value: Any, path: str) -> None:

@@ -46,7 +46,7 @@ class NotifyApi:
             return Response(status_code=400)
         answer = await self._notifications.receive(
             request.path_params.get("connector", ALIPAY_PLUS),
-            NotifyCall(path=_signed_path(request), headers=dict(request.headers), body=bytes(body)),
+            NotifyCall(path=_signed_path(request), headers=request.headers, body=bytes(body)),
         )
         if answer is None:
             return Response(status_code=404)
