@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import pytest
 import yaml
 
+from tests.support import API_KEY, Wallets, gateway, order, sandbox
+from tests.test_transport import certificate_in
 from tillgate.cli import build_parser
 from tillgate.gateway import follow, webhooks
 from tillgate.server import GRACE_S
 from tillgate.settings import SETTINGS
+from tillgate.store.postgres_url import read_postgres_url
 from tillgate.workers import STOP_LIMIT_S
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +47,73 @@ def test_haproxy_takes_its_configuration():
     command = [program("haproxy"), "-c", "-f", DEPLOY / "haproxy" / "database.cfg"]
     done = subprocess.run(command, env=os.environ | places, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+async def ended(process):
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    await process.wait()
+
+
+def test_behind_haproxy_a_till_pays_at_whichever_gateway_is_ready(tmp_path, postgres):
+    """Over TLS; then one gateway stops, and the other one takes all of it."""
+    balancer = program("haproxy")
+    certificate = certificate_in(tmp_path)
+    trusted = ssl.create_default_context(cafile=certificate)
+
+    async def run():
+        where = read_postgres_url(postgres.migrated())
+        async with contextlib.AsyncExitStack() as stack:
+            network = await stack.enter_async_context(sandbox())
+            second = await stack.enter_async_context(gateway(tmp_path, network, store=where))
+            first = contextlib.AsyncExitStack()
+            gone = await first.enter_async_context(gateway(tmp_path, network, store=where))
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            places = {
+                "LISTEN": f"127.0.0.1:{port}",
+                "CERTIFICATE": str(certificate),
+                "GATEWAY1": gone.url.removeprefix("http://"),
+                "GATEWAY2": second.url.removeprefix("http://"),
+            }
+            serving = await asyncio.create_subprocess_exec(
+                balancer, "-f", DEPLOY / "haproxy" / "gateways.cfg", env=os.environ | places
+            )
+            stack.push_async_callback(ended, serving)
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted))
+            )
+            wallets = Wallets(network, session)
+            headers = {"Authorization": f"Bearer {API_KEY}", "Prefer": "wait=10"}
+
+            async def pay(number):
+                body = order(code=await wallets.code(), order=f"order-{number}")
+                for _ in range(100):
+                    try:
+                        async with session.post(
+                            f"https://127.0.0.1:{port}/v1/payments",
+                            json=body,
+                            headers=headers | {"Idempotency-Key": f"key-{number}"},
+                        ) as answer:
+                            if answer.status < 500:
+                                assert answer.headers["Strict-Transport-Security"]
+                                return await answer.json()
+                    except aiohttp.ClientConnectorError:
+                        pass  # it does not listen yet
+                    await asyncio.sleep(0.05)  # the same again with the same key, as tills do
+                raise AssertionError("nobody answers")
+
+            for number in range(4):
+                payment = await pay(number)
+                assert payment["status"] == "SUCCEEDED"
+            await first.aclose()
+            for number in range(4, 8):
+                payment = await pay(number)
+                assert payment["status"] == "SUCCEEDED"
+                assert await wallets.debits(payment["id"]) == (1, 100)
+
+    asyncio.run(run())
 
 
 def test_systemd_takes_the_unit(tmp_path):

@@ -399,6 +399,10 @@ def test_a_call_that_is_out_at_the_end_loses_its_answer(run):
 
 @pytest.fixture
 def certificate(tmp_path):
+    return certificate_in(tmp_path)
+
+
+def certificate_in(folder):
     """A file with a certificate of this machine's address, its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "network")])
@@ -417,7 +421,7 @@ def certificate(tmp_path):
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
-    file = tmp_path / "network.pem"
+    file = folder / "network.pem"
     file.write_bytes(
         made.public_bytes(serialization.Encoding.PEM)
         + key.private_bytes(
