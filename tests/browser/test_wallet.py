@@ -234,6 +234,7 @@ def test_the_third_wrong_pin_ends_it(phone_of, shop, watch):
     for left in ("2", "1", None):
         expect(phone.pin).to_be_focused()
         phone.page.keyboard.type("0000")
+        expect(phone.approve).to_be_enabled()  # the last answer is dealt with
         phone.page.keyboard.press("Enter")
         if left:
             expect(phone.sheet.get_by_role("alert")).to_contain_text(f"tries left: {left}")

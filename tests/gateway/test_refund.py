@@ -61,7 +61,7 @@ def test_a_part_goes_back_and_the_merchant_is_told_in_the_same_commit(open_store
         return before, await side.row(payment), refund, await told(side), side.network.sent
 
     before, after, refund, events, sent = run_on(open_store, work)
-    assert (before.reserved, before.refunded) == (30, 0)
+    assert before.reserved == 30  # in the commit that opens it, whatever has become of it since
     assert (after.reserved, after.refunded, after.announced) == (30, 30, 2)
     assert refund.status is RefundStatus.SUCCEEDED
     assert events == [(1, "payment.succeeded", None), (2, "refund.succeeded", "ref_00001")]

@@ -85,12 +85,15 @@ Raises `StaleVersion` where somebody else saved the payment first.
 class _Driven:
     """A payment that this process drives, as last saved. Who waits is woken in the order they came:
     a simulation repeats only where no order hangs on addresses in memory.
+
+    While it `is_opening` the store may know more: its place among the attempts of its order.
     """
 
     payment: Payment
     body: bytes | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     users: int = 0
+    is_opening: bool = False
     timer: asyncio.TimerHandle | None = None
     is_queued: bool = False
     waiters: dict[asyncio.Future[None], None] = field(default_factory=dict)
@@ -245,23 +248,25 @@ class Follower:
             StoreError: it is not saved and nothing was sent.
         """
         payment = opening.payment
-        driven = _Driven(payment, body)
+        driven = _Driven(payment, body, is_opening=True)
         # Registered before the commit: whoever finds the row a moment later waits on this very
         # object.
         self._driven[payment.payment_request_id] = driven
-        try:
-            result = await self._store.open(opening)
-        except BaseException:
-            self._driven.pop(payment.payment_request_id, None)
-            raise
-        if isinstance(result, Opened):
-            if result.previous is not None:
-                order = replace(payment.order, attempt=result.attempt, previous=result.previous)
-                driven.payment = payment = replace(payment, order=order)
-            self._watch.changed(None, payment)
-            self._drive(driven)
-            self._perform(driven, payment, taken.effects)
-            return payment
+        async with driven.lock:  # nobody steps on from what is not told whole yet
+            try:
+                result = await self._store.open(opening)
+            except BaseException:
+                self._driven.pop(payment.payment_request_id, None)
+                raise
+            if isinstance(result, Opened):
+                if result.previous is not None:
+                    order = replace(payment.order, attempt=result.attempt, previous=result.previous)
+                    driven.payment = payment = replace(payment, order=order)
+                driven.is_opening = False
+                self._watch.changed(None, payment)
+                self._drive(driven)
+                self._perform(driven, payment, taken.effects)
+                return payment
         self._driven.pop(payment.payment_request_id, None)
         return result
 
@@ -368,7 +373,7 @@ class Follower:
         takes back.
         """
         driven = self._driven.get(payment_request_id)
-        if driven and not self._store.is_shared:
+        if driven and not driven.is_opening and not self._store.is_shared:
             return driven.payment
         payment = await self._store.load(payment_request_id)
         driven = self._driven.get(payment_request_id)
@@ -631,7 +636,7 @@ def _newest(payment: Payment | None, driven: _Driven | None) -> Payment | None:
     """What was read, or what is driven here where that is as new."""
     if driven is None or (payment is not None and payment.version > driven.payment.version):
         return payment
-    return driven.payment
+    return payment if driven.is_opening else driven.payment
 
 
 def _wake(driven: _Driven) -> None:
